@@ -10,15 +10,18 @@ import time
 from pathlib import Path
 
 import msgspec
+from aiokafka.errors import KafkaError
 
 from hotswap_events.topics import Topics
 from hotswap_stream.broker import BrokerError, EmbeddedKafka
 from hotswap_stream.broker.guard import ProcessGuard
 from hotswap_stream.observability.logging import configure_logging
 from hotswap_stream.settings import Settings
+from tests.torture import evidence
 from tests.torture.check import Verdict
 from tests.torture.cluster import Cluster
 from tests.torture.plan import Plan, schedule
+from tests.torture.request_kinds import MODEL
 from tests.torture.request_load import LoadFailedError
 from tests.torture.run import NothingAnsweredError, Torture
 
@@ -28,8 +31,8 @@ FAILED = 1
 INTERRUPTED = 130
 
 
-async def run(seed: int, plan: Plan, home: Path) -> Verdict:
-    """Brokers, the run, and nothing left behind."""
+async def run(seed: int, plan: Plan, home: Path, kept: Path) -> Verdict:
+    """Brokers, the run, and nothing left behind but, in `kept`, what the brokers have of what is strange."""
     steps = schedule(seed, plan, NODES)
     async with EmbeddedKafka(NODES) as kafka:
         settings = Settings(
@@ -39,8 +42,19 @@ async def run(seed: int, plan: Plan, home: Path) -> Verdict:
             request_partitions=plan.partitions,
             log_format="json",
         )
-        cluster = Cluster(kafka, Topics(settings.topic_prefix).registry)
-        return await Torture(settings, plan, steps, seed, cluster=cluster, say=_say).run()
+        topics = Topics(settings.topic_prefix)
+        cluster = Cluster(kafka, topics.registry)
+        verdict = await Torture(settings, plan, steps, seed, cluster=cluster, say=_say).run()
+        places = [*verdict.repeat_places, *verdict.places]
+        if places:
+            both = topics.requests(MODEL), topics.responses(MODEL)
+            try:
+                said = await asyncio.to_thread(evidence.keep, places, kafka.data_dirs, both, kept)
+            except (OSError, ValueError, KafkaError) as error:  # the verdict counts, whatever the files hold
+                said = [f"what the brokers have cannot be kept: {error!r}"]
+            for line in said:
+                _say(line)
+        return verdict
 
 
 def main() -> int:
@@ -61,7 +75,7 @@ def main() -> int:
     kept = BUILD / f"torture-{seed}"
     verdict = Verdict()
     try:
-        verdict = asyncio.run(run(seed, plan, home))
+        verdict = asyncio.run(run(seed, plan, home, kept))
     except KeyboardInterrupt:
         _say("interrupted")
         return INTERRUPTED
@@ -69,7 +83,7 @@ def main() -> int:
         _say(f"error: {error}")
         return FAILED
     finally:
-        if not verdict.passed and (home / "logs").exists():
+        if (not verdict.passed or verdict.requests_written_twice) and (home / "logs").exists():
             shutil.copytree(home, kept, dirs_exist_ok=True, ignore=shutil.ignore_patterns("artifacts"))
             _say(f"the logs of the workers are in {kept}")
         guard.kill_group()
@@ -84,8 +98,9 @@ def main() -> int:
 def _summary(verdict: Verdict, seconds: float) -> str:
     lines = [
         f"{'passed' if verdict.passed else 'FAILED'}: seed {verdict.seed}, {seconds:.0f} s in all",
-        f"{verdict.requests} requests, {verdict.answers} answers ({verdict.error_answers} of them errors), "
-        f"{verdict.void_answers} void ones, {verdict.swaps} swaps",
+        f"{verdict.requests} requests, {verdict.requests_written_twice} written twice by their producer "
+        f"({verdict.repeats_refused} of these refused as duplicate-id), {verdict.answers} answers "
+        f"({verdict.error_answers} of them errors), {verdict.void_answers} void ones, {verdict.swaps} swaps",
         f"faults: {', '.join(f'{count} {kind}' for kind, count in verdict.faults.items())}",
         f"longest gap between answers {verdict.longest_gap_ms} ms, in one partition "
         f"{verdict.longest_partition_gap_ms} ms; answers took {verdict.answer_ms} ms",
@@ -93,6 +108,8 @@ def _summary(verdict: Verdict, seconds: float) -> str:
         *(f"  {gap.line()}" for gap in verdict.partition_gaps),
         "longest gaps anywhere:",
         *(f"  {gap.line()}" for gap in verdict.gaps),
+        "void answers:",
+        *(f"  {burst.line()}" for burst in verdict.voids),
         *(f"{count} times {kind}" for kind, count in verdict.problems.items()),
         *verdict.examples,
     ]

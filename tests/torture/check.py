@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from zlib import crc32
 
 import msgspec
 import numpy as np
@@ -20,15 +21,19 @@ from hotswap_events.inference.answers import AnswerTags
 from hotswap_events.topics import Topics
 from hotswap_stream.application.log.port import LogRecord
 from tests.torture.facts import RunFacts
-from tests.torture.findings import Findings
+from tests.torture.findings import Findings, Place
 from tests.torture.gaps import Gap, longest_gaps
-from tests.torture.judge import AnswerRecord, PartitionJudge, RequestTable
+from tests.torture.judge import AnswerRecord, PartitionJudge
 from tests.torture.request_kinds import GOOD, HOSTILE, KINDS, MODEL, NotOurRequestError, read
+from tests.torture.request_table import RequestTable
 from tests.torture.topic_reading import TopicReader, TopicUnreadableError, headers_of
 from tests.torture.version_history import VersionHistory
+from tests.torture.void_answers import Burst, VoidAnswer, bursts
 
 _NO_LETTER = [KINDS.index(kind) for kind in (*GOOD, HOSTILE)]
-"""Kinds of requests of which no copy must be in the dead letters; of hostile ones that depends on their answer."""
+"""Kinds of requests of which no copy must be in the dead letters, unless they got an error."""
+_REPEATS_SHOWN_MAX = 5
+"""Of how many partitions the first request that was written twice is named."""
 
 
 class Verdict(Struct, kw_only=True):
@@ -37,10 +42,20 @@ class Verdict(Struct, kw_only=True):
     passed: bool = False
     seed: int | None = None
     requests: int = 0
+    """Each counted once."""
+    requests_written_twice: int = 0
+    """Records of requests that were there before: their producer wrote them again (`request_table`). The workers answer
+    each record, so there are as many answers more."""
+    repeats_refused: int = 0
+    """Those of them that were refused as `duplicate-id`."""
+    repeat_places: list[Place] = []
+    """The first of them in a few partitions: where it was before, and where it is again."""
     answers: int = 0
     ok_answers: int = 0
     error_answers: int = 0
     void_answers: int = 0
+    voids: list[Burst] = []
+    """Who wrote the void ones, and when."""
     foreign_answers: int = 0
     """Records of the response topic that no worker wrote."""
     dead_letters: int = 0
@@ -64,6 +79,8 @@ class Verdict(Struct, kw_only=True):
     checked_seconds: float = 0.0
     problems: dict[str, int] = {}
     examples: list[str] = []
+    places: list[Place] = []
+    """Requests that the examples are about."""
     run: RunFacts | None = None
 
 
@@ -78,14 +95,20 @@ def judge_topics(bootstrap_servers: str, prefix: str, run: RunFacts | None = Non
         request_topic, response_topic = topics.requests(MODEL), topics.responses(MODEL)
         partitions = range(reader.partition_count(request_topic))
         answered, asked, latencies, sent = [], [], [], []
+        voids: list[VoidAnswer] = []
         for partition in partitions:
             requests = _requests(reader, request_topic, partition, findings)
             judge = PartitionJudge(requests, history, findings, tags)
             for message in reader.records(response_topic, partition, reader.end_offset(response_topic, partition)):
                 judge.take(_answer(message))
             judge.finish()
-            _check_dead_letters(requests, judge.hostile_errors, dead, findings)
-            sent.append(requests.count)
+            _check_dead_letters(requests, judge.other_errors, dead, findings)
+            sent.append(requests.different)
+            voids += judge.voids.taken
+            verdict.requests_written_twice += len(requests.repeats)
+            verdict.repeats_refused += judge.repeats_refused
+            for offset in requests.repeats[:1]:
+                verdict.repeat_places += [Place(partition, requests.first_offset(offset)), Place(partition, offset)]
             verdict.answers += judge.valid_count
             verdict.void_answers += judge.void_count
             verdict.foreign_answers += judge.foreign_count
@@ -99,6 +122,8 @@ def judge_topics(bootstrap_servers: str, prefix: str, run: RunFacts | None = Non
                 took_ms = int(there.max() - requests.timestamps_ms[0])
                 verdict.seconds = max(verdict.seconds, round(took_ms / 1_000, 1))
     verdict.requests = sum(sent)
+    verdict.repeat_places = verdict.repeat_places[: 2 * _REPEATS_SHOWN_MAX]
+    verdict.voids = bursts(voids, 0 if run is None else run.began_ms)
     verdict.error_answers = verdict.answers - verdict.ok_answers
     verdict.dead_letters = len(dead)
     verdict.swaps, verdict.rollbacks_by_fleet = history.swaps, history.rollbacks_by_fleet
@@ -109,7 +134,7 @@ def judge_topics(bootstrap_servers: str, prefix: str, run: RunFacts | None = Non
         verdict.partition_gaps, verdict.gaps = longest_gaps(run, answered)
         _compare(run, sent, findings)
         verdict.faults = dict(sorted(Counter(fault.kind for fault in run.faults).items()))
-    verdict.problems, verdict.examples = findings.counts, findings.examples
+    verdict.problems, verdict.examples, verdict.places = findings.counts, findings.examples, findings.places
     verdict.passed = not findings.counts
     verdict.checked_seconds = round(time.monotonic() - started, 1)
     return verdict
@@ -124,16 +149,15 @@ def _registry(reader: TopicReader, topics: Topics) -> list[LogRecord]:
 
 
 def _requests(reader: TopicReader, topic: str, partition: int, findings: Findings) -> RequestTable:
-    table = RequestTable(partition, reader.end_offset(topic, partition))
+    table = RequestTable(partition, reader.end_offset(topic, partition), findings)
     for message in reader.records(topic, partition, table.count):
-        offset = message.offset() or 0
+        offset, headers = message.offset() or 0, headers_of(message)
         try:
-            asked = read(message.value(), headers_of(message), partition)
+            asked = read(message.value(), headers, partition)
         except NotOurRequestError as error:
             raise TopicUnreadableError(f"{topic} {partition}/{offset}: {error}") from error
-        if asked.number != offset:
-            findings.add("request-moved", f"request {asked.number} of partition {partition} is at {offset}")
-        table.put(offset, message.timestamp()[1], asked)
+        table.put(offset, message.timestamp()[1], asked, crc32(repr((message.value(), headers)).encode()))
+    table.finish()
     return table
 
 
@@ -152,12 +176,14 @@ def _dead_letters(reader: TopicReader, topics: Topics) -> set[tuple[int, int]]:
 
 
 def _check_dead_letters(
-    requests: RequestTable, hostile_errors: set[int], dead: set[tuple[int, int]], findings: Findings
+    requests: RequestTable, other_errors: set[int], dead: set[tuple[int, int]], findings: Findings
 ) -> None:
     bad: list[int] = np.flatnonzero(~np.isin(requests.kinds, _NO_LETTER)).tolist()
-    for offset in [*bad, *sorted(hostile_errors)]:
-        if (requests.partition, offset) not in dead:
-            findings.add("no-dead-letter", f"request {requests.partition}/{offset} of kind {requests.kind(offset)!r}")
+    partition = requests.partition
+    for offset in [*bad, *sorted(other_errors)]:
+        if (partition, offset) not in dead:
+            text = f"request {partition}/{offset} of kind {requests.kind(offset)!r}"
+            findings.add("no-dead-letter", text, Place(partition, offset))
 
 
 def _compare(run: RunFacts, sent: list[int], findings: Findings) -> None:

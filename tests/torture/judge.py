@@ -1,7 +1,9 @@
 """Judges the answers of one partition after the other, in the order of the topic, with the registry's own fold.
 
-Every request has exactly one answer that is not void, in order, with the bits that the version it names would compute,
-and that version could be chosen at the registry offset it names. Nothing is kept but some numbers per request.
+Every record of a request has exactly one answer that is not void, in order, with the bits that the version it names
+would compute, and that version could be chosen at the registry offset it names. A request that its producer wrote twice
+is answered as the product promises: refused as `duplicate-id`, or, by a worker that took the partition over in between
+and knows nothing of the first, answered once more. Nothing is kept but some numbers per request.
 """
 
 from collections.abc import Sequence
@@ -15,9 +17,11 @@ from msgspec import Struct
 from hotswap_events.inference.answers import AnswerRule, TagCheck
 from hotswap_events.inference.messages import InferError, InferResponse
 from tests.torture.exact_model import ExactModel
-from tests.torture.findings import Findings
-from tests.torture.request_kinds import BAD, GOOD, HOSTILE, KINDS, MODEL, Asked, Row, request_id
+from tests.torture.findings import Findings, Place
+from tests.torture.request_kinds import BAD, GOOD, HOSTILE, MODEL, NAMELESS, request_id
+from tests.torture.request_table import RequestTable
 from tests.torture.version_history import VersionHistory
+from tests.torture.void_answers import VoidTally
 
 _json_ok, _msgpack_ok = msgspec.json.Decoder(InferResponse), msgspec.msgpack.Decoder(InferResponse)
 _json_error, _msgpack_error = msgspec.json.Decoder(InferError), msgspec.msgpack.Decoder(InferError)
@@ -32,33 +36,6 @@ class AnswerRecord(Struct, frozen=True, gc=False):
     headers: Sequence[tuple[str, bytes | None]]
 
 
-class RequestTable:
-    """What was asked in one partition, by offset, in some 20 bytes a request."""
-
-    def __init__(self, partition: int, count: int) -> None:
-        self.partition = partition
-        self.count = count
-        self.kinds: npt.NDArray[np.uint8] = np.zeros(count, dtype=np.uint8)
-        self.timestamps_ms: npt.NDArray[np.int64] = np.zeros(count, dtype=np.int64)
-        self._rows: npt.NDArray[np.uint8] = np.zeros(count, dtype=np.uint8)
-        self._first_rows: npt.NDArray[np.uint8] = np.zeros((count, 4), dtype=np.uint8)
-
-    def put(self, offset: int, timestamp_ms: int, asked: Asked) -> None:
-        """The request at an offset."""
-        self.kinds[offset] = KINDS.index(asked.kind)
-        self.timestamps_ms[offset] = timestamp_ms
-        self._rows[offset] = asked.rows
-        self._first_rows[offset] = asked.first_row
-
-    def kind(self, offset: int) -> str:
-        """One of KINDS."""
-        return KINDS[int(self.kinds[offset])]
-
-    def input(self, offset: int) -> tuple[Row, int]:
-        """First row and number of rows of a good request."""
-        return tuple(self._first_rows[offset].tolist()), int(self._rows[offset])
-
-
 class PartitionJudge:
     """Takes the answers of one partition in the order of the topic; `finish` looks for what is missing."""
 
@@ -67,8 +44,12 @@ class PartitionJudge:
         self.ok_count = 0
         self.timestamps_ms: npt.NDArray[np.int64] = np.zeros(requests.count, dtype=np.int64)
         """Times of the valid answers, by request offset; 0 where there is none."""
-        self.hostile_errors: set[int] = set()
-        """Hostile requests that got an error: each must have a copy in the dead letters."""
+        self.other_errors: set[int] = set()
+        """Requests that got an error though theirs is not a bad kind, hostile ones and repeated ones: each must have a
+        copy in the dead letters."""
+        self.repeats_refused = 0
+        """Requests written twice of which the second got `duplicate-id`."""
+        self.voids = VoidTally(requests.partition)
         self._requests = requests
         self._partition = requests.partition
         self._history = history
@@ -81,8 +62,11 @@ class PartitionJudge:
     def take(self, record: AnswerRecord) -> None:
         """One more answer."""
         expected = self._answered + 1
+        void_before = self._rule.void
         headers = self._rule.take(record.headers)
         if headers is None:
+            if self._rule.void > void_before:
+                self.voids.take(record.timestamp_ms, record.value, record.headers, self.timestamps_ms)
             return
         offset = headers.request_offset
         where = f"request {self._partition}/{offset}"
@@ -90,7 +74,7 @@ class PartitionJudge:
             self._findings.add("answers-nothing", f"{where} does not exist, but answer {record.offset} names it")
             return
         if offset != expected:
-            self._findings.add("passed-over", f"partition {self._partition}: {expected}…{offset - 1}")
+            self._find("passed-over", expected, f"partition {self._partition}: {expected}…{offset - 1}")
         self._answered = offset
         self.valid_count += 1
         self.timestamps_ms[offset] = record.timestamp_ms
@@ -102,7 +86,7 @@ class PartitionJudge:
             else:
                 self._take_error(where, offset, (_msgpack_error if raw else _json_error).decode(value))
         except msgspec.DecodeError as error:
-            self._findings.add("unreadable", f"{where}: {error}")
+            self._find("unreadable", offset, f"{where}: {error}")
 
     @property
     def void_count(self) -> int:
@@ -117,9 +101,11 @@ class PartitionJudge:
     def finish(self) -> None:
         """All answers were taken."""
         if self._answered + 1 < self._requests.count:
-            self._findings.add(
-                "unanswered", f"partition {self._partition}: {self._answered + 1}…{self._requests.count - 1}"
-            )
+            first, last = self._answered + 1, self._requests.count - 1
+            self._find("unanswered", first, f"partition {self._partition}: {first}…{last}")
+
+    def _find(self, problem: str, offset: int, text: str) -> None:
+        self._findings.add(problem, text, Place(self._partition, offset))
 
     def _take_ok(self, where: str, offset: int, raw: bool, answer: InferResponse) -> None:
         kind = self._requests.kind(offset)
@@ -128,26 +114,28 @@ class PartitionJudge:
             self._check_origin(where, offset, answer)
             return
         if kind not in GOOD:
-            self._findings.add("bad-request-served", f"{where} of kind {kind!r}")
+            self._find("bad-request-served", offset, f"{where} of kind {kind!r}")
             return
         if raw != (kind == "msgpack"):
-            self._findings.add("wrong-format", f"{where} of kind {kind!r}")
-        if answer.id != request_id(self._partition, offset):
-            self._findings.add("wrong-id", f"{where}: {answer.id!r}")
+            self._find("wrong-format", offset, f"{where} of kind {kind!r}")
+        if answer.id != request_id(self._partition, self._requests.number(offset)):
+            self._find("wrong-id", offset, f"{where}: {answer.id!r}")
         self._check_origin(where, offset, answer)
         self._check_bits(where, offset, answer)
 
     def _take_error(self, where: str, offset: int, answer: InferError) -> None:
         kind = self._requests.kind(offset)
-        if kind == HOSTILE:
-            self.hostile_errors.add(offset)
-        elif answer.error_code != BAD.get(kind):
-            self._findings.add(
-                "unexpected-error", f"{where} of kind {kind!r}: {answer.error_code}: {answer.error[:200]}"
-            )
+        if kind not in BAD:
+            self.other_errors.add(offset)
+        if kind != HOSTILE and answer.error_code != BAD.get(kind):
+            if answer.error_code == "duplicate-id" and kind not in NAMELESS and self._requests.is_repeat(offset):
+                self.repeats_refused += 1
+            else:
+                text = f"{where} of kind {kind!r}: {answer.error_code}: {answer.error[:200]}"
+                self._find("unexpected-error", offset, text)
         if answer.parameters.registry_offset is None:
             if answer.model_version is not None:
-                self._findings.add("not-active", f"{where}: {answer.model_version}, chosen by no registry event")
+                self._find("not-active", offset, f"{where}: {answer.model_version}, chosen by no registry event")
             self._check_place(where, offset, answer)
         else:
             self._check_origin(where, offset, answer)
@@ -156,7 +144,7 @@ class PartitionJudge:
         facts = answer.parameters
         named = (answer.model_name, facts.request_partition, facts.request_offset)
         if named != (MODEL, self._partition, offset):
-            self._findings.add("wrong-place", f"{where}: the body says {named}")
+            self._find("wrong-place", offset, f"{where}: the body says {named}")
 
     def _check_origin(self, where: str, offset: int, answer: InferResponse | InferError) -> None:
         """The version may be chosen at the registry offset, and nothing after it was chosen here before."""
@@ -164,30 +152,30 @@ class PartitionJudge:
         by, version, digest = answer.parameters.registry_offset, answer.model_version, answer.parameters.artifact_digest
         worker = answer.parameters.worker
         if by is None or version is None:
-            self._findings.add("not-active", f"{where}: {version} as chosen at {by} by {worker}")
+            self._find("not-active", offset, f"{where}: {version} as chosen at {by} by {worker}")
             return
         allowed = self._history.allowed_at(by)
         if version not in allowed:
-            self._findings.add("not-active", f"{where}: {version} by {worker} at {by}, where {sorted(allowed)} may be")
+            self._find("not-active", offset, f"{where}: {version} by {worker} at {by}, where {sorted(allowed)} may be")
             return
         if digest != self._history.digest(version):
-            self._findings.add("wrong-digest", f"{where}: {digest} is not that of {version}")
+            self._find("wrong-digest", offset, f"{where}: {digest} is not that of {version}")
         if by < self._registry_offset:
-            self._findings.add("registry-goes-back", f"{where}: {by} by {worker} after {self._registry_offset}")
+            self._find("registry-goes-back", offset, f"{where}: {by} by {worker} after {self._registry_offset}")
         self._registry_offset = max(self._registry_offset, by)
 
     def _check_bits(self, where: str, offset: int, answer: InferResponse) -> None:
         first_row, rows = self._requests.input(offset)
         model = self._model(answer.model_version)
         if model is None or len(answer.outputs) != 1:
-            self._findings.add("wrong-bits", f"{where}: {len(answer.outputs)} outputs of {answer.model_version!r}")
+            self._find("wrong-bits", offset, f"{where}: {len(answer.outputs)} outputs of {answer.model_version!r}")
             return
         output = answer.outputs[0]
         wanted: Any = (
             model.answer_bytes(first_row, rows) if type(output.data) is bytes else model.answer(first_row, rows)
         )
         if (output.name, output.datatype, output.shape) != ("y", "FP32", [rows, 2]) or output.data != wanted:
-            self._findings.add("wrong-bits", f"{where}: {output!r} by {answer.model_version}, which computes {wanted}")
+            self._find("wrong-bits", offset, f"{where}: {output!r} by {answer.model_version}, which computes {wanted}")
 
     def _model(self, model_version: str) -> ExactModel | None:
         model = self._models.get(model_version)

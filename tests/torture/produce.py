@@ -6,9 +6,12 @@ standard output is a JSON `Sent`; the last one has `done`. Exit code 1: a reques
 """
 
 import argparse
+import logging
 import signal
 import sys
 import time
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from random import Random
 
 import msgspec
@@ -22,6 +25,8 @@ TICK_S = 0.01
 REPORT_S = 0.5
 FLUSH_S_MAX = 120.0
 QUEUED_MAX = 200_000
+LOG_BYTES_MAX = 4 * 1024 * 1024
+"""Of the client's log; with as much a second one is begun, and no third."""
 RECONNECT_MS_MAX = 1_000
 """As the product's own clients have it: the default of ten seconds would show as a gap that is not the workers'."""
 
@@ -36,9 +41,16 @@ class Sent(Struct):
 
 
 class Load:
-    """A producer that loses, doubles and reorders nothing, whatever happens to a broker."""
+    """A producer as users have it, idempotent: it loses and reorders nothing, whatever happens to a broker.
 
-    def __init__(self, bootstrap_servers: str, topic: str, partitions: int, seed: int) -> None:
+    It may write some requests twice when a broker goes: an error in one partition makes librdkafka number the batches
+    of all anew, and those of others that the broker had taken without a word are no repetition to it then
+    (https://github.com/confluentinc/librdkafka/issues/4953). `log_path`: where it says so.
+    """
+
+    def __init__(
+        self, bootstrap_servers: str, topic: str, partitions: int, seed: int, log_path: Path | None = None
+    ) -> None:
         self.account = Sent([0] * partitions)
         self._topic = topic
         self._turns = [0] * partitions
@@ -54,8 +66,9 @@ class Load:
                 "reconnect.backoff.max.ms": RECONNECT_MS_MAX,
                 "queue.buffering.max.messages": QUEUED_MAX,
                 "error_cb": self._failed,
-                "log_level": LOG_LEVEL,
-            }
+                **({"log_level": LOG_LEVEL} if log_path is None else {"debug": "eos"}),
+            },
+            **({} if log_path is None else {"logger": _file_logger(log_path)}),
         )
 
     def send(self, count: int) -> None:
@@ -117,6 +130,17 @@ class Load:
         self.account.failure = self.account.failure or failure
 
 
+def _file_logger(path: Path) -> logging.Logger:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = RotatingFileHandler(path, maxBytes=LOG_BYTES_MAX, backupCount=1)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logger = logging.getLogger("torture-load")
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    logger.addHandler(handler)
+    return logger
+
+
 def main() -> int:
     """Command line in, exit code out."""
     parser = argparse.ArgumentParser(prog="python -m tests.torture.produce")
@@ -125,6 +149,7 @@ def main() -> int:
     parser.add_argument("--partitions", type=int, required=True)
     parser.add_argument("--per-second", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--log", type=Path)
     arguments = parser.parse_args()
     stopped: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -133,7 +158,7 @@ def main() -> int:
     signal.signal(signal.SIGUSR1, lambda _number, _frame: begun.append(time.monotonic()))
     grown: list[int] = []
     signal.signal(signal.SIGUSR2, lambda number, _frame: grown.append(number))
-    load = Load(arguments.bootstrap, arguments.topic, arguments.partitions, arguments.seed)
+    load = Load(arguments.bootstrap, arguments.topic, arguments.partitions, arguments.seed, arguments.log)
     load.send(arguments.partitions)
     reported = time.monotonic()
     while not stopped and load.account.failure is None:

@@ -17,7 +17,8 @@ from tests.torture.hostile_requests import hostile_requests
 MODEL = "tortured"
 KIND_HEADER = "torture-kind"
 NUMBER_HEADER = "torture-number"
-"""How many requests were sent to the partition before: must be the offset at which the request is found."""
+"""How many requests were sent to the partition before: the offset at which the request is found, unless its producer
+wrote some before it twice (`request_table`)."""
 
 ROWS_MAX = 3
 BAD_SHARE = 0.02
@@ -33,6 +34,8 @@ BAD: dict[str, ErrorCode] = {
     "cut-off": "wrong-input",
 }
 """Kind → the code of the error answer it must get."""
+NAMELESS = ("not-json", "no-value", "content-type")
+"""Bad kinds of which no worker can read the id."""
 HOSTILE = "hostile"
 """Written to do harm; whatever it is, it gets an answer, and a copy in the dead letters if that is an error."""
 KINDS = (*GOOD, *BAD, HOSTILE)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import msgspec
 
@@ -23,13 +24,16 @@ class LoadFailedError(RuntimeError):
 class RequestLoad:
     """Sends from `start` to `finish`; dies with this process."""
 
-    def __init__(self, bootstrap_servers: str, topic: str, plan: Plan, seed: int) -> None:
+    def __init__(
+        self, bootstrap_servers: str, topic: str, plan: Plan, seed: int, *, log_path: Path | None = None
+    ) -> None:
         self.account = Sent([0] * plan.partitions)
         """As last told."""
         self._argv = [
             *(sys.executable, "-m", "tests.torture.produce"),
             *("--bootstrap", bootstrap_servers, "--topic", topic, "--partitions", str(plan.partitions)),
             *("--per-second", str(plan.requests_per_second), "--seed", str(seed)),
+            *(() if log_path is None else ("--log", str(log_path))),
         ]
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None

@@ -26,6 +26,7 @@ from tests.torture.request_kinds import MODEL
 from tests.torture.request_load import RequestLoad
 from tests.torture.servants import Servants
 from tests.torture.swapping import WENT_WRONG, Operator
+from tests.torture.topic_reading import TopicReader
 from tests.torture.worker_words import said_by_workers
 from tests.torture.workers import Workers
 
@@ -60,7 +61,8 @@ class Torture:
             raise ValueError("settings name no brokers")
         self._servers = servers
         topics = Topics(settings.topic_prefix)
-        self._load = RequestLoad(servers, topics.requests(MODEL), plan, seed)
+        self._request_topic = topics.requests(MODEL)
+        self._load = RequestLoad(servers, self._request_topic, plan, seed, log_path=settings.home / "logs" / "load.log")
         self._watch = AnswerWatch(
             servers,
             topics.responses(MODEL),
@@ -103,7 +105,8 @@ class Torture:
             await self._do_all()
             self.facts.sent = await self._load.finish()
             self._say(f"{sum(self.facts.sent)} requests sent")
-            await self._wait_for_answers(self.facts.sent, STALL_SECONDS_MAX)
+            written = await asyncio.to_thread(self._written, len(self.facts.sent))
+            await self._wait_for_answers(written, STALL_SECONDS_MAX)
             self.facts.seconds = round(time.monotonic() - self._started, 1)
             if self._servants is not None:
                 for trouble in await self._servants.troubles(*await operator.stand()):
@@ -223,6 +226,11 @@ class Torture:
                 return False
             await asyncio.sleep(_POLL_SECONDS)
         return True
+
+    def _written(self, partitions: int) -> list[int]:
+        """How many records the requests' partitions have: more than were sent where some were written twice."""
+        with TopicReader(self._servers) as reader:
+            return [reader.end_offset(self._request_topic, partition) for partition in range(partitions)]
 
     async def _judge(self) -> Verdict:
         """The checker's verdict, from a process that knows no more than anybody with access to the topics."""

@@ -4,6 +4,8 @@ import random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hotswap_events import headers as names
 from hotswap_events.inference.answers import HEADERS_MAX, AnswerHeaders, AnswerRule, AnswerTags, offset_of, read_answer
@@ -121,6 +123,21 @@ def test_the_rule_counts_each_answer_once_and_nothing_else() -> None:
     valid = [found.request_offset for headers in given if (found := rule.take(headers)) is not None]
     assert valid == [0, 1, 2, 5]
     assert (rule.highest, rule.void, rule.untagged, rule.no_answers) == (5, 2, 2, 1)
+
+
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 40)), max_size=30))
+def test_batches_that_a_producer_wrote_twice_count_once(batches: list[tuple[int, int]]) -> None:
+    """librdkafka may write again what it has heard nothing of (librdkafka issue 4953): each batch is (answers, go back)."""
+    written: list[int] = []
+    behind = 0
+    for count, back in batches:
+        written += range(behind, behind + count)
+        behind += count
+        written += range(max(0, behind - back), behind)
+    rule = AnswerRule(0, TAGS)
+    taken = [rule.take(answer_headers(offset)) for offset in written]
+    assert [answer.request_offset for answer in taken if answer is not None] == list(range(behind))
+    assert rule.void == len(written) - behind
 
 
 def test_who_has_no_key_follows_the_rule_without_proof() -> None:

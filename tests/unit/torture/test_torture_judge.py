@@ -1,5 +1,6 @@
 """The judge itself: it must find what it is there to find."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -14,9 +15,10 @@ from hotswap_stream.adapters.memory.registry_log import MemoryRegistry, MemoryRe
 from hotswap_stream.application.log.port import LogRecord
 from hotswap_stream.application.registry.registry import Registry
 from tests.torture.exact_model import ExactModel
-from tests.torture.findings import SHOWN_MAX, Findings
-from tests.torture.judge import AnswerRecord, PartitionJudge, RequestTable
-from tests.torture.request_kinds import BAD, KINDS, MODEL, NotOurRequestError, build, read, request_id
+from tests.torture.findings import SHOWN_MAX, Findings, Place
+from tests.torture.judge import AnswerRecord, PartitionJudge
+from tests.torture.request_kinds import BAD, KINDS, MODEL, NAMELESS, NotOurRequestError, build, read, request_id
+from tests.torture.request_table import RequestTable
 from tests.torture.version_history import VALUE_TAG, VersionHistory
 
 PARTITION = 3
@@ -65,10 +67,23 @@ async def history() -> VersionHistory:
 
 @pytest.fixture
 def requests() -> RequestTable:
-    table = RequestTable(PARTITION, len(KINDS_ASKED))
-    for number, kind in enumerate(KINDS_ASKED):
-        value, headers = build(kind, PARTITION, number)
-        table.put(number, 1_000 + number, read(value, _plain(headers), PARTITION))
+    return _table(range(len(KINDS_ASKED)))
+
+
+@pytest.fixture
+def twice() -> RequestTable:
+    """Requests 1 to 4 are there a second time, at the offsets 5 to 8; the last is at 9."""
+    return _table([0, 1, 2, 3, 4, 1, 2, 3, 4, 5])
+
+
+def _table(numbers: Sequence[int]) -> RequestTable:
+    findings = Findings()
+    table = RequestTable(PARTITION, len(numbers), findings)
+    for offset, number in enumerate(numbers):
+        value, headers = build(KINDS_ASKED[number], PARTITION, number)
+        table.put(offset, 1_000 + offset, read(value, _plain(headers), PARTITION))
+    table.finish()
+    assert findings.counts == {}
     return table
 
 
@@ -80,7 +95,8 @@ def _answer(
     requests: RequestTable, offset: int, version: str = "v1", by: int | None = 2, **changes: Any
 ) -> AnswerRecord:
     """A right answer, or one made wrong by `changes` to its body."""
-    kind = requests.kind(min(offset, requests.count - 1))
+    at = min(offset, requests.count - 1)
+    kind = requests.kind(at)
     raw = kind == "msgpack"
     facts = {
         "request_partition": PARTITION,
@@ -93,10 +109,10 @@ def _answer(
     if kind in BAD:
         body |= {"error": "no", "error_code": BAD[kind]}
     else:
-        first_row, rows = requests.input(min(offset, requests.count - 1))
+        first_row, rows = requests.input(at)
         model = ExactModel(int(version[1:]))
         data: Any = model.answer_bytes(first_row, rows) if raw else model.answer(first_row, rows)
-        body |= {"id": request_id(PARTITION, offset)}
+        body |= {"id": request_id(PARTITION, requests.number(at))}
         body |= {"outputs": [{"name": "y", "shape": [rows, 2], "datatype": "FP32", "data": data}]}
     for name in [name for name in changes if name in facts]:
         facts[name] = changes.pop(name)
@@ -130,6 +146,86 @@ def test_a_clean_run_has_no_problems(requests: RequestTable, history: VersionHis
     assert (judge.valid_count, judge.void_count, judge.ok_count) == (6, 0, 4)
     assert judge.timestamps_ms.tolist() == [2_000 + offset for offset in range(6)]
     assert (history.swaps, history.rollbacks_by_fleet) == (3, 0)
+
+
+REFUSED: dict[str, Any] = {"error": "id '3-1' is that of the request at offset 1", "error_code": "duplicate-id"}
+
+
+def _answers_to_all(twice: RequestTable) -> list[AnswerRecord]:
+    """Right answers: the worker refuses what it knows, and of `no-value` it knows no id."""
+    first = [_answer(twice, offset) for offset in range(5)]
+    again = [
+        _answer(twice, offset, **({} if twice.kind(offset) in NAMELESS else {"by": None, "version": "v1", **REFUSED}))
+        for offset in range(5, 9)
+    ]
+    return [*first, *[_without_version(answer) for answer in again], _answer(twice, 9)]
+
+
+def _without_version(answer: AnswerRecord) -> AnswerRecord:
+    """What is refused before a version is chosen names none."""
+    body = msgspec.json.decode(answer.value or b"") if b"json" in (answer.headers[0][1] or b"") else None
+    if body is None:
+        body = msgspec.msgpack.decode(answer.value or b"")
+    if body["parameters"]["registry_offset"] is None:
+        body["model_version"] = body["parameters"]["artifact_digest"] = None
+    raw = b"msgpack" in (answer.headers[0][1] or b"")
+    encoded = msgspec.msgpack.encode(body) if raw else msgspec.json.encode(body)
+    return AnswerRecord(answer.offset, answer.timestamp_ms, encoded, answer.headers)
+
+
+def test_a_request_written_twice_is_refused_the_second_time(twice: RequestTable, history: VersionHistory) -> None:
+    judge, findings = _judge(twice, history, _answers_to_all(twice))
+    assert findings.counts == {}, findings.examples
+    assert (twice.repeats, twice.different) == ([5, 6, 7, 8], 6)
+    assert (judge.valid_count, judge.void_count, judge.ok_count, judge.repeats_refused) == (10, 0, 4, 3)
+    assert judge.other_errors == {5, 7}, "good ones that were refused need a dead letter, bad ones do anyway"
+
+
+def test_who_knows_nothing_of_the_first_answers_a_request_once_more(
+    twice: RequestTable, history: VersionHistory
+) -> None:
+    answers = [_answer(twice, offset, *(("v1", 2) if offset < 5 else ("v2", 3))) for offset in range(10)]
+    judge, findings = _judge(twice, history, answers)
+    assert (findings.counts, judge.valid_count, judge.repeats_refused) == ({}, 10, 0), findings.examples
+
+
+@pytest.mark.parametrize(
+    ("problem", "place", "changes"),
+    [
+        ("unexpected-error", 1, REFUSED),  # the first of two is no repetition
+        ("unexpected-error", 9, REFUSED),  # nor is what follows
+        ("unexpected-error", 8, REFUSED),  # of a request without a value no id is known
+        ("unexpected-error", 5, {"error": "no", "error_code": "model-failure"}),
+        ("unexpected-error", 6, {"error_code": "model-failure"}),
+        ("wrong-id", 5, {"id": request_id(PARTITION, 5)}),  # its offset is not its number
+        ("wrong-id", 9, {"id": request_id(PARTITION, 9)}),
+        ("wrong-bits", 5, {"outputs": []}),
+        ("wrong-place", 7, {"request_offset": 3}),  # the answer of the first, once more
+        ("not-active", 7, {"version": "v2"}),
+    ],
+)
+def test_a_wrong_answer_to_a_request_written_twice_is_found(
+    twice: RequestTable, history: VersionHistory, problem: str, place: int, changes: dict[str, Any]
+) -> None:
+    answers = [_answer(twice, offset) for offset in range(10)]
+    answers[place] = _answer(twice, place, **changes)
+    _, findings = _judge(twice, history, answers)
+    assert findings.counts == {problem: 1}, findings.examples
+    assert findings.places == [Place(PARTITION, place)]
+
+
+def test_a_request_written_twice_without_a_second_answer_is_found(twice: RequestTable, history: VersionHistory) -> None:
+    answers = [_answer(twice, offset) for offset in range(10)]
+    _, findings = _judge(twice, history, answers[:5] + answers[9:])
+    assert findings.counts == {"passed-over": 1}, "every record has its answer"
+
+
+def test_answers_that_their_producer_wrote_twice_are_void_the_second_time(
+    requests: RequestTable, history: VersionHistory
+) -> None:
+    answers = [_answer(requests, offset) for offset in range(6)]
+    judge, findings = _judge(requests, history, [*answers[:4], *answers[1:4], *answers[4:]])
+    assert (findings.counts, judge.valid_count, judge.void_count) == ({}, 6, 3)
 
 
 def test_a_late_repetition_is_void_whatever_it_says(requests: RequestTable, history: VersionHistory) -> None:
@@ -222,9 +318,10 @@ def test_records_of_others_count_for_nothing_and_against_nobody(
 def test_many_problems_are_counted_and_a_few_are_shown() -> None:
     findings = Findings()
     for number in range(100):
-        findings.add("kind", str(number))
+        findings.add("kind", str(number), Place(PARTITION, number))
     assert findings.counts == {"kind": 100}
     assert len(findings.examples) == SHOWN_MAX
+    assert findings.places == [Place(PARTITION, number) for number in range(SHOWN_MAX)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
