@@ -127,7 +127,7 @@ def test_the_rule_counts_each_answer_once_and_nothing_else() -> None:
 
 @given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 40)), max_size=30))
 def test_batches_that_a_producer_wrote_twice_count_once(batches: list[tuple[int, int]]) -> None:
-    """As librdkafka does at times with what it has heard nothing of (its issue 4953). Each batch: answers, go back by."""
+    """As librdkafka does at times with what it heard nothing of (its issue 4953). Each batch: answers, go back by."""
     written: list[int] = []
     behind = 0
     for count, back in batches:
