@@ -26,7 +26,7 @@ from tests.support.stages.serving import request_body
 from tests.support.stages.windows import STEPS, steps_body
 from tests.torture.topic_reading import LOG_LEVEL
 
-SECONDS_MAX = 30.0
+SECONDS_MAX = 60.0
 """T: within it the next good record must be handled."""
 _POLL_SECONDS = 0.05
 _OFFSET = header_names.REQUEST_OFFSET

@@ -212,7 +212,7 @@ async def _prepare(stage: Stage) -> None:
 
 def _create_bystander(servers: str) -> None:
     admin = AdminClient({"bootstrap.servers": servers})
-    if BYSTANDER not in admin.list_topics(timeout=10).topics:
+    if BYSTANDER not in admin.list_topics(timeout=60).topics:
         for future in admin.create_topics([NewTopic(BYSTANDER, PARTITIONS, 1)]).values():
             future.result()
 

@@ -298,10 +298,10 @@ async def test_new_events_are_heard_of_and_so_is_the_stop(plane: ControlPlane) -
     before = source.end_offset
     waiting = asyncio.create_task(source.wait_for_change(before, stop))
     await plane.send(StageVersion(model_version="v2", **common()))
-    assert await asyncio.wait_for(waiting, 30)
+    assert await asyncio.wait_for(waiting, 60)
     assert source.end_offset == before + 1
     stop.set()
-    assert not await asyncio.wait_for(source.wait_for_change(before + 1, stop), 30)
+    assert not await asyncio.wait_for(source.wait_for_change(before + 1, stop), 60)
 
 
 async def test_what_a_rollout_shows_is_nothing_where_it_is_not_known(plane: ControlPlane) -> None:

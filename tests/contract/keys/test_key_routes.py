@@ -46,7 +46,7 @@ async def made(stage: HttpStage, name: str, *scopes: str, **more: Any) -> dict[s
 
 async def status_for(stage: HttpStage, headers: dict[str, str]) -> int:
     """Return the status of a question by somebody who has this key alone."""
-    async with httpx.AsyncClient(base_url=stage.url, headers=headers) as other:
+    async with httpx.AsyncClient(base_url=stage.url, headers=headers, timeout=60) as other:
         return (await other.get("/api/models")).status_code
 
 
@@ -141,7 +141,7 @@ async def test_a_stream_ends_when_its_key_is_revoked(stage: HttpStage) -> None:
     ("path", "form"), [("/v2/models/digits", "error"), ("/api/2.0/mlflow/registered-models/get?name=x", "error_code")]
 )
 async def test_each_protocol_is_refused_in_its_own_form(stage: HttpStage, path: str, form: str) -> None:
-    async with httpx.AsyncClient(base_url=stage.url) as stranger:
+    async with httpx.AsyncClient(base_url=stage.url, timeout=60) as stranger:
         answer = await stranger.get(path)
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"].startswith("Bearer")
@@ -156,7 +156,7 @@ async def test_refused_attempts_are_counted_and_show_no_secret(
 ) -> None:
     reader = await made(stage, "reader", "read")
     secret = reader["X-API-Key"][:-1] + ("0" if reader["X-API-Key"][-1] != "0" else "1")
-    async with httpx.AsyncClient(base_url=stage.url) as stranger:
+    async with httpx.AsyncClient(base_url=stage.url, timeout=60) as stranger:
         for headers in ({}, {"X-API-Key": secret}, {"X-API-Key": secret}):
             assert (await stranger.get("/api/models", headers=headers)).status_code == 401
         assert (await stranger.post(f"/api/models/{MODEL}/rollback", json={}, headers=reader)).status_code == 403

@@ -33,7 +33,7 @@ from hotswap_stream.application.trainers.run_files import kept_files
 from tests.support.stages.http import CANARY, MODEL, HttpStage, NewLog, open_http_stage, passed
 from tools.observation_examples import observation_examples
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 [EXAMPLE] = [each for each in observation_examples()["hotswap.evidence"] if isinstance(each, RolloutEvidence)]
 
 
@@ -331,7 +331,7 @@ async def test_a_key_for_some_models_hears_of_those_alone(
 
 
 async def test_it_ends_with_a_word_and_costs_nothing_when_nobody_listens(new_log: NewLog, tmp_path: Path) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         async with open_http_stage(new_log(), tmp_path, event_stream_clients_max=1) as stage:
             request = client.build_request("GET", f"{stage.url}/api/live")
             answer = await client.send(request, stream=True)

@@ -42,7 +42,7 @@ class Elsewhere:
 
 
 async def wait_until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not true():
             await asyncio.sleep(0.01)
 

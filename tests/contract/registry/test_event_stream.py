@@ -18,7 +18,7 @@ from hotswap_stream.application.registry import tail as registry_tail
 from hotswap_stream.application.registry.feed import EntryFilter
 from tests.support.stages.http import HttpStage, NewLog, open_http_stage, services_on, started_registry
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 
 
 class StreamMessage(msgspec.Struct, frozen=True):
@@ -122,7 +122,7 @@ async def test_a_client_that_comes_back_misses_nothing_and_gets_nothing_twice(st
 
 
 async def test_streams_end_with_a_word_when_the_server_stops(new_log: NewLog, tmp_path: Path) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         async with open_http_stage(new_log(), tmp_path) as stage:
             request = client.build_request("GET", f"{stage.url}/api/events/stream")
             answer = await client.send(request, stream=True)

@@ -12,7 +12,7 @@ from hotswap_stream.application.log.port import LogRecord, RegistryLog
 from hotswap_stream.errors import DecisionTooLargeError, LogUnavailableError
 from tests.support.stages.registry_logs import OpenLog, kafka_log, memory_log
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 NewLog = Callable[[], Awaitable[RegistryLog]]
 """Another process's access to the same log, started; stopped when the test ends."""
 

@@ -69,7 +69,10 @@ def _fill_and_free(disk: SmallDisk, folder: Path, port: int) -> None:
         before = up.infer().json()
         # Told of before it is full, while everything still works.
         up.wait(lambda: "has only" in up.output and "a full disk ends the broker" in up.output, "the warning")
-        up.wait(lambda: "has only" in httpx.get(f"{up.url}/api/status").json()["warnings"][0], "the same over HTTP")
+        up.wait(
+            lambda: "has only" in httpx.get(f"{up.url}/api/status", timeout=60.0).json()["warnings"][0],
+            "the same over HTTP",
+        )
         disk.fill()
         # Whatever is written next finds no room; a request is as good as any.
         up.wait(lambda: up.infer().status_code == 503, "a request that is refused")

@@ -50,7 +50,7 @@ async def asked(kafka: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[
         worker = await bootstrap.build_worker(settings, "w1")
         await worker.start()
         try:
-            async with running_api(settings) as url, httpx.AsyncClient(base_url=url, timeout=30) as http:
+            async with running_api(settings) as url, httpx.AsyncClient(base_url=url, timeout=60) as http:
                 found = Asked(stage, url, http)
                 await found.still_answers()
                 yield found
@@ -106,7 +106,7 @@ async def _raw(url: str, head: bytes, body_bytes: int) -> bytes:
                     await writer.drain()
             except (ConnectionError, TimeoutError):
                 break
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await reader.read(4_096)
     except ConnectionError:
         return b""  # the server closed while it was still being sent to

@@ -192,7 +192,7 @@ async def test_a_crash_answers_without_a_word_of_what_is_inside(
     monkeypatch.setattr(api_app, "ROUTES", (*api_app.ROUTES, crash))
     async with started_registry(memory_log) as registry:
         app = api_app.create_app(services_on(registry, tmp_path))
-        async with served(app) as url, httpx.AsyncClient(base_url=url) as client:
+        async with served(app) as url, httpx.AsyncClient(base_url=url, timeout=60) as client:
             answer = await client.get("/crash")
     assert_problem(answer, 500, "internal")
     assert "inside" not in answer.text

@@ -200,7 +200,7 @@ async def test_requests_of_a_series_go_to_one_partition(kafka: str, topic_prefix
         steps = ("--data", str(tmp_path / "steps.npy"), "--rows", "2", "--requests", "200")
         assert (await command.report(MODEL, *steps)).errors == {}
         folds = await bootstrap.window_reader(stage.settings).read(MODEL)
-        async with asyncio.timeout(30):  # workers write windows about once a second
+        async with asyncio.timeout(60):  # workers write windows about once a second
             while sum(len(list(fold.windows())) for fold in folds.values()) < 100:
                 await asyncio.sleep(0.2)
                 folds = await bootstrap.window_reader(stage.settings).read(MODEL)

@@ -24,7 +24,7 @@ def observed(kafka: str, topic_prefix: str, records: list[Observation]) -> None:
     producer = Producer({"bootstrap.servers": kafka, "partitioner": "murmur2_random"})
     for record in records:
         producer.produce(f"{topic_prefix}.observations", msgspec.json.encode(record), b"digits")
-    producer.flush(30)
+    producer.flush(60)
 
 
 def records_of(rows: "np.typing.NDArray[np.float32]", worker: str) -> list[Observation]:

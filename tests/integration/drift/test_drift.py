@@ -133,7 +133,7 @@ async def test_a_shift_of_the_live_images_is_seen(settings: Settings, tmp_path: 
         assert drawn.read_text(encoding="utf-8").startswith("<svg")
         history = bootstrap.recorded_history(settings)
         app = create_app(services_on(stage.registry, tmp_path, recorded=history, environment=settings.topic_prefix))
-        async with served(app) as url, httpx.AsyncClient(base_url=url) as client:
+        async with served(app) as url, httpx.AsyncClient(base_url=url, timeout=60) as client:
             over_http = (await client.get(f"/api/models/{MODEL}/drift", params={"since": since})).json()
         by_name = {each["name"]: each for each in over_http["distributions"]}
         assert (over_http["verdict"], by_name["input"]["verdict"]) == ("shift", "shift")

@@ -250,7 +250,7 @@ async def test_the_gateway_times_out_and_has_a_limit(served: Served, tmp_path: A
     async with open_stage(settings) as stage, running_api(settings) as url:
         await stage.register_answering(1.0)
         await stage.switch("v1")
-        async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=60) as http:
             await http.get("/api/health/ready")
             body = {"inputs": [INPUT]}
             both = [http.post(f"/v2/models/{MODEL}/infer", json=body) for _ in range(2)]
@@ -295,6 +295,6 @@ async def test_the_registry_clients_ask_command_and_infer(served: Served) -> Non
 
 
 async def until_answered_by(client: AsyncRegistryClient, model_version: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await client.infer(MODEL, {"x": ROWS})).model_version != model_version:
             await asyncio.sleep(0.01)

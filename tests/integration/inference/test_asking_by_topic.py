@@ -135,7 +135,7 @@ async def test_a_client_whose_connections_failed_makes_others(served: Served) ->
             await client.infer(MODEL, {"x": ROWS})
         assert (await client.infer(MODEL, {"x": ROWS})).model_version == "v1"
         await gateway._exchanges[MODEL]._consumer.stop()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not gateway._exchanges[MODEL].failed:
                 await asyncio.sleep(0.01)
         assert (await client.infer(MODEL, {"x": ROWS})).model_version == "v1"

@@ -232,7 +232,7 @@ async def test_a_damaged_artifact_never_serves_and_is_rolled_back_by_an_event(st
     await stage.send(request_body("before"))
     promoted = await stage.switch("v3")
     assert promoted.offset is not None
-    await asyncio.wait_for(stage.registry.wait_for_offset(promoted.offset + 2), 30)
+    await asyncio.wait_for(stage.registry.wait_for_offset(promoted.offset + 2), 60)
     state = stage.registry.state(MODEL)
     assert state.active_version == "v1"
     assert state.versions["v3"].stage == "archived"
@@ -249,7 +249,7 @@ async def test_a_version_that_answers_nan_never_serves(stage: Stage) -> None:
     assert await stage.register_answering(float("nan")) == "v3"
     promoted = await stage.switch("v3")
     assert promoted.offset is not None
-    await asyncio.wait_for(stage.registry.wait_for_offset(promoted.offset + 2), 30)
+    await asyncio.wait_for(stage.registry.wait_for_offset(promoted.offset + 2), 60)
     assert stage.registry.state(MODEL).active_version == "v1"
 
 
@@ -301,7 +301,7 @@ async def test_a_first_version_that_cannot_load_stops_nothing(settings: Settings
             assert "'v1' cannot be loaded" in body(record)["error"]
             await stage.register_answering(2.0)
             chosen = (await stage.switch("v2")).offset
-            async with stage.reading() as answers, asyncio.timeout(30):
+            async with stage.reading() as answers, asyncio.timeout(60):
                 while answers.by_partition[0][-1:] == [] or "error" in answers.by_partition[0][-1]:
                     await stage.send(request_body())
                 assert answers.by_partition[0][-1]["parameters"]["registry_offset"] == chosen

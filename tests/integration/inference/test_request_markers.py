@@ -33,7 +33,7 @@ def write_in_transaction(settings: Settings, topic: str, *, commit: bool = True)
     producer.init_transactions(30)
     producer.begin_transaction()
     producer.produce(topic, request_body(), partition=0)
-    producer.flush(30)
+    producer.flush(60)
     if commit:
         producer.commit_transaction(30)
     return producer

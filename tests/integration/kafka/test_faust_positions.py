@@ -17,7 +17,7 @@ from hotswap_stream.application.topics.records import InboundRecord
 from hotswap_stream.kafka.connection import KafkaConnection
 
 RECORDS = 5
-SECONDS_MAX = 30.0
+SECONDS_MAX = 60.0
 
 
 @asynccontextmanager

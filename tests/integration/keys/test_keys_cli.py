@@ -51,7 +51,7 @@ async def test_the_first_key_opens_the_api_and_makes_the_others(cli: Cli, variab
         assert made["token"] not in await asked("show", "ci")
         shown_once = await asked("rotate", "ci", "--old-valid", "10m")
         token = next(word for word in shown_once.split() if word.startswith("hss_"))
-        async with httpx.AsyncClient(base_url=url) as client:
+        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
 
             async def status(key: str) -> int:
                 return (await client.get("/api/models/digits", headers={"X-API-Key": key})).status_code

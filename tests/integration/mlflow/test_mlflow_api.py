@@ -55,7 +55,7 @@ async def test_a_directory_becomes_what_is_in_production(kafka: str, topic_prefi
         assert (made.version, made.source, made.run_id, made.user_id) == ("1", first.as_uri(), "run-1", "ada")
         with pytest.raises(MlflowException, match="INVALID_STATE: 'v1' of 'flowers' has not been validated"):
             await asked(url, lambda client: client.set_registered_model_alias(NAME, "live", "1"))
-        async with httpx.AsyncClient(base_url=url) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=60) as http:
             bob = {"Authorization": f"Bearer {KEYS['bob']}"}
             answer = await http.post(f"/api/models/{NAME}/versions/v1/validate", json=PASSED, headers=bob)
             assert answer.status_code == 200, answer.text

@@ -79,7 +79,7 @@ async def test_every_query_finds_data_and_a_raised_alert_fires(stage: Stage, set
         shown = bootstrap.shown_over_http(
             settings, "worker", "w1", families=worker.families, live=worker.stuck, ready=worker.unready
         )
-        async with shown, httpx.AsyncClient(base_url=url) as api:
+        async with shown, httpx.AsyncClient(base_url=url, timeout=60) as api:
             (target,) = msgspec.json.decode((settings.home / "metrics" / "worker-w1.json").read_bytes())
             targets = {"hotswap-api": url.removeprefix("http://"), "hotswap-worker": target["targets"][0]}
             async with running_prometheus(settings.home, targets, RULES) as prometheus:

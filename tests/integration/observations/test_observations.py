@@ -209,7 +209,11 @@ async def test_what_a_worker_could_not_observe_is_seen_in_the_fleet_and_in_the_m
     """There is room for the answers of one version only."""
     monkeypatch.setattr(observer, "KEYS_MAX", 1)
     settings = msgspec.structs.replace(settings, api_port=0)
-    async with running_worker(settings), running_api(settings) as url, httpx.AsyncClient(base_url=url) as http:
+    async with (
+        running_worker(settings),
+        running_api(settings) as url,
+        httpx.AsyncClient(base_url=url, timeout=60) as http,
+    ):
         await loaded(settings, "v1")
         async with stage.reading() as answers:
             for number in range(20):
@@ -218,7 +222,7 @@ async def test_what_a_worker_could_not_observe_is_seen_in_the_fleet_and_in_the_m
             await answers.until(lambda: len(answers.by_partition[0]) == 20)
         lost, earlier = 0, -1
         wanted = f'observations_lost{{worker="w1",model_name="{MODEL}",what="answers_not_counted"}}'
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             # The worker tells it once a second, and may do so before it has counted all.
             while not lost or lost != earlier:
                 earlier = lost

@@ -16,7 +16,7 @@ from tests.support.problems import assert_problem
 from tests.support.stages.http import HttpStage, open_http_stage
 
 ANSWERED_MEANWHILE = 50
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 
 
 class Gate:

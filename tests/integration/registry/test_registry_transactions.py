@@ -18,8 +18,8 @@ from hotswap_stream.settings import Settings
 from tests.support.kafka.transactions import open_transaction, transaction
 from tests.support.stages.serving import MODEL, open_stage, stage_settings
 
-START_SECONDS_MAX = 15.0
-"""Less than a reader waits before it gives up."""
+START_SECONDS_MAX = 60.0
+"""A reader that waits for what never comes gives up before, and says so."""
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def test_what_was_observed_is_reported_and_tried_again(
     for _second in range(60):
         for record in traffic.second({"v1": 0.99, "v2": 0.8}, {"v1": 9_500, "v2": 500}):
             producer.produce(f"{topic_prefix}.observations", msgspec.json.encode(record), b"digits")
-    producer.flush(30)
+    producer.flush(60)
 
     report = json.loads(cli("rollout", "report", "digits", "--json").stdout)
     assert [(arm["arm"], arm["requests"]) for arm in report["arms"]] == [("baseline", 22_800), ("candidate", 1_200)]

@@ -199,7 +199,7 @@ async def test_requests_that_stand_still_are_told_by_health_and_by_the_api(
         run = asyncio.create_task(worker.run(pulse.beat, on_trouble=pulse.trouble, on_advice=pulse.advise))
         ready = f"/v2/models/{MODEL}/ready"
         try:
-            async with running_api(settings) as url, httpx.AsyncClient(base_url=url, timeout=30) as http:
+            async with running_api(settings) as url, httpx.AsyncClient(base_url=url, timeout=60) as http:
 
                 async def until(code: int) -> dict[str, Any]:
                     async with asyncio.timeout(SECONDS_MAX):

@@ -167,6 +167,6 @@ async def test_a_run_of_a_killed_runner_is_done_once_by_another(stage: RunStage,
         again = await stage.ended(f"{run_id}~2")
         assert again.status == "succeeded"
         assert again.runner != run.runner
-        gone, alive = psutil.wait_procs(children, timeout=30)
+        gone, alive = psutil.wait_procs(children, timeout=60)
         assert (len(gone), alive) == (len(children), [])
     assert list(stage.registry.state("lines").versions) == ["v1"]

@@ -321,7 +321,7 @@ async def test_series_asked_by_http_and_by_topic_meet_and_can_be_listed(stage: S
                 assert one.outputs == {}
                 other = await http.infer(MODEL, {"history": np.array([[6.0]], "<f4")}, routing_key=name)
                 assert other.outputs["forecast"].tolist() == [[[3.0]]]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (found := await http._json(calls.query(f"/api/models/{MODEL}/windows", {"limit": 3})))["ready"] < 6:
                 await asyncio.sleep(0.2)
         assert (found["total"], found["evicted"]) == (7, 0)

@@ -39,7 +39,7 @@ class BrowserStack:
             "HOTSWAP_API_KEYS": f"ada:{KEY}",
         }
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.client = httpx.Client(base_url=self.url, headers={"X-API-Key": KEY}, timeout=30)
+        self.client = httpx.Client(base_url=self.url, headers={"X-API-Key": KEY}, timeout=60)
         self._artifacts = 0
 
     def start(self, *arguments: str) -> None:

@@ -8,7 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
 from hotswap_stream.application.log.port import LogRecord
 
-SECONDS_MAX = 30.0
+SECONDS_MAX = 60.0
 
 
 class LogTopic:

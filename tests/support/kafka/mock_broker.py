@@ -12,8 +12,8 @@ def mock_broker(*topics: str) -> Iterator[str]:
     host = Producer({"test.mock.num.brokers": 1, "log_level": 0})
     try:
         for topic in topics:
-            host.list_topics(topic, timeout=10)
-        [broker] = host.list_topics(timeout=10).brokers.values()
+            host.list_topics(topic, timeout=60)
+        [broker] = host.list_topics(timeout=60).brokers.values()
         yield f"{broker.host}:{broker.port}"
     finally:
         host.purge()
@@ -25,6 +25,6 @@ def values_of(address: str, topic: str, partition: int, count: int) -> list[byte
     consumer = Consumer({"bootstrap.servers": address, "group.id": "reader", "log_level": 0})
     try:
         consumer.assign([TopicPartition(topic, partition, 0)])
-        return [message.value() for message in consumer.consume(count, timeout=20)]
+        return [message.value() for message in consumer.consume(count, timeout=60)]
     finally:
         consumer.close()

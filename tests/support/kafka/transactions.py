@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-MARKER_SECONDS_MAX = 30.0
+MARKER_SECONDS_MAX = 60.0
 
 Headers: TypeAlias = Sequence[tuple[str, bytes]]
 End: TypeAlias = Literal["committed", "aborted"]

@@ -107,7 +107,7 @@ async def running_prometheus(folder: Path, targets: dict[str, str], rules: Path)
             stderr=log,
         )
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             async with asyncio.timeout(READY_SECONDS_MAX):
                 while not await _ready(client):
                     assert process.returncode is None, (folder / "prometheus.log").read_text()[-3_000:]

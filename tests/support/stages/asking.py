@@ -87,7 +87,7 @@ async def open_served(kafka: str, home: Path, **changes: Any) -> AsyncIterator[S
         worker = await bootstrap.build_worker(settings, "w1", frozenset({MODEL}))
         await worker.start()
         try:
-            async with running_api(settings) as url, httpx.AsyncClient(base_url=url, timeout=30) as http:
+            async with running_api(settings) as url, httpx.AsyncClient(base_url=url, timeout=60) as http:
                 yield Served(stage, url, http)
         finally:
             await worker.stop()

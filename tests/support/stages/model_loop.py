@@ -66,7 +66,7 @@ def ask(address: str, first: int, count: int, partition: int = 0) -> None:
     for number in range(first, first + count):
         value = b'{"inputs":[{"name":"x","shape":[1,4],"datatype":"FP32","data":[%d,0,0,0]}]}' % number
         producer.produce(REQUESTS, value, partition=partition)
-    assert producer.flush(20) == 0
+    assert producer.flush(60) == 0
 
 
 def answered(address: str, count: int) -> list[float]:
@@ -78,7 +78,7 @@ def answered(address: str, count: int) -> list[float]:
 def committed(address: str) -> int:
     consumer = Consumer({"bootstrap.servers": address, "group.id": TOPICS.workers_group(MODEL), "log_level": 0})
     try:
-        return consumer.committed([TopicPartition(REQUESTS, 0)], timeout=20)[0].offset
+        return consumer.committed([TopicPartition(REQUESTS, 0)], timeout=60)[0].offset
     finally:
         consumer.close()
 

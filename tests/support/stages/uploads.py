@@ -20,7 +20,7 @@ OCTETS = {"content-type": "application/octet-stream"}
 WHOLE = "/api/artifacts"
 FROM_UPLOADS = "/api/artifacts/from-uploads"
 UPLOADS = "/api/uploads"
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 
 
 def digest_of(content: bytes) -> str:

@@ -85,7 +85,7 @@ async def test_who_trusts_the_authority_is_answered_and_renewed_files_are_taken(
         with pytest.warns(DeprecationWarning, match="TLSv1_1"):
             old.maximum_version = ssl.TLSVersion.TLSv1_1
         with pytest.raises(httpx.ConnectError):
-            async with httpx.AsyncClient(verify=old) as client:
+            async with httpx.AsyncClient(verify=old, timeout=60) as client:
                 await client.get(f"{url}/scheme")
         before = await shown(url)
         # Half of a renewal: the key belongs to no certificate yet, and the former pair stays.

@@ -12,7 +12,7 @@ import pytest
 from hotswap_stream.broker import BrokerError
 from hotswap_stream.broker.guard import ProcessGuard
 
-_DEADLINE_S = 20.0
+_DEADLINE_S = 60.0
 _OWNER = """
 import os, subprocess, sys
 from pathlib import Path

@@ -124,7 +124,7 @@ def answer_before(address: str, body: bytes) -> None:
                 (header_names.STATUS, status),
             ]
             producer.produce(ANSWERS, body if status == b"ok" else b"{}", partition=partition, headers=headers)
-    assert producer.flush(20) == 0
+    assert producer.flush(60) == 0
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hotswap_stream.workers.inference.fleet import Fleet
 from tests.support.kafka.mock_broker import mock_broker, values_of
 
 TOPIC = "hotswap.fleet"
-SECONDS_MAX = 30.0
+SECONDS_MAX = 60.0
 
 
 @pytest.fixture

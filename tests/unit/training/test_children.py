@@ -17,9 +17,9 @@ from tests.support.stages.http import started_registry
 
 LEAVES_SOMEBODY = """
 import pathlib, subprocess, sys, time
-left = subprocess.Popen(["sleep", "60"], start_new_session=True)
+left = subprocess.Popen(["sleep", "600"], start_new_session=True)
 pathlib.Path(sys.argv[1]).write_text(str(left.pid))
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -35,7 +35,7 @@ async def test_a_run_whose_child_goes_on_holds_up_no_stop(tmp_path: Path, monkey
         while not told.exists() or not told.read_text():
             await asyncio.sleep(0.05)
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await runs.stop()
         finally:
             os.kill(int(told.read_text()), signal.SIGKILL)

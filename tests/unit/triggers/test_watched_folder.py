@@ -203,7 +203,7 @@ async def test_a_folder_that_vanishes_and_comes_back_is_watched_again(runs: Runs
 
 
 async def _until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not holds():
             await asyncio.sleep(0.05)
 
