@@ -71,8 +71,6 @@ test-costs: $(INSTALLED_DEV)
 
 # Fewer examples of each property, no broker, and none of the few tests that take seconds each. One process imports all
 # and forks those that share the tests: more than there are cores, because some tests wait. The lint runs beside it.
-# Without pytest's own logging: it puts handlers on forty loggers of libraries, six times for each test; what libraries
-# warn of is on standard error then.
 CHECK_PROCESSES ?= $(shell echo $$(($(CORES) + 8)))
 CHECKED := $(addprefix tests/,contract hostile packaging property replay unit)
 check: $(INSTALLED_DEV)
@@ -84,7 +82,7 @@ check-lint:
 	@$(MAKE) --no-print-directory lint >build/check-lint.txt 2>&1
 
 check-tests:
-	@$(BIN)/python -m pytest -m "not broker and not slow" --hypothesis-profile check --quiet -p no:logging \
+	@$(BIN)/python -m pytest -m "not broker and not slow" --hypothesis-profile check --quiet \
 	-p tests.support.prepared -p tests.support.sharing --share $(CHECK_PROCESSES) $(ARGS) $(CHECKED)
 
 # Of the processes of pytest alone: what workers, agents and commands do in processes of their own is not counted.

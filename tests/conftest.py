@@ -17,6 +17,7 @@ from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
 
 from tests.support.kafka.run_broker import Preparation, RunBroker
+from tests.support.library_log import LibraryLog
 from tests.support.processes.forking import Forking
 
 TIERS_WITH_A_BROKER = frozenset({"integration", "fault"})
@@ -45,6 +46,7 @@ settings.load_profile("full")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(LibraryLog())
     config.stash[_BROKER] = RunBroker()
     config.stash[_FORKING] = Forking()
     config.stash[_FORKING].install()
