@@ -76,6 +76,10 @@ def model_loader(settings: Settings, *, tries: bool = True) -> "LoaderByKind":
         return "torch" not in sys.modules
 
     def architectures() -> "ContentLoader":
+        from hotswap_stream.adapters.torch.modules.libraries import load_largest_library
+
+        if is_slow():
+            load_largest_library()
         with lasting() if is_slow() else nullcontext():
             from hotswap_stream.adapters.torch.executors.loader import TorchModelLoader
 

@@ -1,4 +1,4 @@
-"""Ask a broker who it is and whether it serves groups, and set up its topics.
+"""Ask a broker who it is and whether it serves groups, set up its topics, and tell the others that one has ended.
 
 Each question is a single Kafka request, sent without a client library.
 """
@@ -14,6 +14,10 @@ from hotswap_stream.broker.ports import HOST
 _METADATA, _METADATA_VERSION = 3, 5
 _FIND_COORDINATOR, _FIND_COORDINATOR_VERSION = 10, 1
 _INCREMENTAL_ALTER_CONFIGS, _INCREMENTAL_ALTER_CONFIGS_VERSION = 44, 0
+_UNREGISTER_BROKER, _UNREGISTER_BROKER_VERSION = 64, 0
+_BROKER_ID_NOT_REGISTERED = 102
+_NO_TAGS = b"\0"
+"""At the end of a header and of a body, in those requests that may carry tagged fields."""
 _RESOURCE_TOPIC, _SET = 2, 0
 _CORRELATION_ID = 1
 _ANSWER_BYTES_MAX = 1_000_000
@@ -46,6 +50,27 @@ async def ask_for_coordinator(port: int, timeout_s: float) -> bool:
         return False
     (error_code,) = struct.unpack_from(">h", answer, 8)  # after the correlation id and the throttle time
     return bool(error_code == 0)
+
+
+async def unregister_broker(controller_port: int, node_id: int, timeout_s: float) -> bool:
+    """Have the controllers forget a broker whose process has ended, so that other brokers lead what it led.
+
+    It is registered anew when it is started again. One that runs would be lost to the cluster until then.
+
+    Args:
+        controller_port: Where a controller listens on the loopback interface.
+        node_id: The broker's.
+        timeout_s: How long the controller may take.
+
+    Returns:
+        Whether the cluster has no such broker now. Only the controller that is active can say so.
+    """
+    body = _NO_TAGS + struct.pack(">i", node_id) + _NO_TAGS
+    answer = await ask_broker(controller_port, _UNREGISTER_BROKER, _UNREGISTER_BROKER_VERSION, body, timeout_s)
+    if answer is None or len(answer) < 11:
+        return False
+    (error_code,) = struct.unpack_from(">h", answer, 9)  # after the correlation id, no tags, and the throttle time
+    return error_code in (0, _BROKER_ID_NOT_REGISTERED)
 
 
 async def set_topic_configs(port: int, configs: Mapping[str, Mapping[str, str]], timeout_s: float) -> frozenset[str]:

@@ -98,6 +98,8 @@ class BrokerKeeper:
     async def _bring_back(self, ended: Sequence[KafkaNode]) -> None:
         began_s, failures = time.monotonic(), 0
         why: BrokerError = ended[0].why_it_ended()
+        for node in ended:
+            await node.withdraw()
         while True:
             await self._wait_for_room(why)
             delay_s = self._pace.next_delay(time.monotonic())

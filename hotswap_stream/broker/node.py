@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hotswap_stream.broker.broker_config import NodePorts, broker_properties, logging_properties
 from hotswap_stream.broker.broker_log import JVM_OUTPUT_NAME, Cause, find_cause, log_tail
-from hotswap_stream.broker.broker_probe import ask_cluster, ask_for_coordinator
+from hotswap_stream.broker.broker_probe import ask_cluster, ask_for_coordinator, unregister_broker
 from hotswap_stream.broker.data_folder import NodeFolder
 from hotswap_stream.broker.errors import BrokerError, BrokerStartError, DiskFullError, PortTakenError
 from hotswap_stream.broker.guard import ProcessGuard
@@ -24,6 +24,9 @@ from hotswap_stream.broker.java.runtime import child_environment
 _POLL_S = 0.01
 _ASK_TIMEOUT_S = 1.0
 _KILL_TIMEOUT_S = 10.0
+_WITHDRAW_TIMEOUT_S = 4.0
+"""If the node that ended was the active controller, the others need two to three seconds to have another one."""
+_WITHDRAW_POLL_S = 0.05
 
 
 class NodeDiedError(BrokerStartError):
@@ -85,6 +88,24 @@ class KafkaNode:
         """End the node with SIGKILL, as a crash would."""
         self.kill_now()
         await self.wait_for_end(_KILL_TIMEOUT_S)
+
+    async def withdraw(self, timeout_s: float = _WITHDRAW_TIMEOUT_S) -> bool:
+        """Have the other nodes take over at once from this one, whose process has ended, however it did.
+
+        Else they would wait until its session ends, and take nothing for what it led or has a copy of; nor could it
+        come back before. Call it before the next start.
+
+        Returns:
+            Whether they know.
+        """
+        deadline = time.monotonic() + timeout_s
+        others = [peer.controller_port for peer in self._plan.cluster if peer.node_id != self.node_id]
+        while others and self.pid is None and time.monotonic() < deadline:
+            for port in others:
+                if await unregister_broker(port, self.node_id, _ASK_TIMEOUT_S):
+                    return True
+            await asyncio.sleep(_WITHDRAW_POLL_S)
+        return False
 
     def pause(self) -> None:
         """Stop the node's clock (SIGSTOP): its connections stay open and it says nothing. `resume` ends that."""

@@ -45,8 +45,12 @@ class Cluster:
         if fault.kind == "disk-full":
             if not await fill(node):
                 raise DiskNotHeededError(f"node {place} could write nothing for {END_SECONDS_MAX:g} s and went on")
+        elif fault.kind == "broker-kill":
+            await node.kill()
         else:
-            await (node.kill() if fault.kind == "broker-kill" else node.stop())
+            await node.stop()
+        if fault.kind in ("disk-full", "broker-kill"):
+            await node.withdraw()  # as the embedded broker's keeper does, which runs under `hotswap-stream broker`
         await asyncio.sleep(fault.seconds)
         await node.start()
         self.down.discard(node.node_id)

@@ -63,6 +63,10 @@ class GraphFirst:
         self._later_seconds = later_seconds
         self._tasks: set[asyncio.Task[None]] = set()
         self._learned: set[str] = set()
+        self._coming = 0
+        """Versions that their code is to compute, and does not yet."""
+        self._came = False
+        """Whether some version was loaded by its code, or could not be: the next ones are soon."""
 
     def close(self) -> None:
         """Forget what was to be done later. What stands in goes on."""
@@ -89,7 +93,10 @@ class GraphFirst:
             by_graph: Loads it through the graph.
             by_code: Loads it by its code.
         """
-        if manifest.kind != "architecture" or executor_of(options) is not None or not self._is_slow():
+        if manifest.kind != "architecture" or executor_of(options) is not None:
+            return None
+        # Also while the import goes on, and the first choice of an executor, which takes as long again.
+        if not (self._is_slow() or (self._coming and not self._came)):
             return None
         if len(content) > ARTIFACT_BYTES_MAX or not await self._trials.knows(content, graph):
             return None
@@ -99,6 +106,7 @@ class GraphFirst:
             _log.info("graph_not_first", architecture=manifest.architecture, reason=str(error))
             return None
         _log.info("served_by_exported_graph", architecture=manifest.architecture, reason="torch is not imported yet")
+        self._coming += 1
         self._later(partial(self._replace, first, by_code))
         return first
 
@@ -119,13 +127,18 @@ class GraphFirst:
         task.add_done_callback(self._tasks.discard)
 
     async def _replace(self, first: StandIn, by_code: Load) -> None:
-        if first.is_closed:
-            return
         try:
-            successor = await by_code()
+            if first.is_closed:
+                return
+            try:
+                successor = await by_code()
+            finally:
+                self._came = True
         except Exception as error:  # noqa: BLE001  # a module's own code may raise anything; the graph answers on
             _log.warning("graph_answers_on", what=first.manifest.what, error=f"{type(error).__name__}: {error}"[:500])
             return
+        finally:
+            self._coming -= 1
         # In a thread: a pass that runs is waited for.
         if await asyncio.to_thread(first.succeed, successor):
             _log.info("graph_succeeded", what=first.manifest.what, executor=successor.executor)

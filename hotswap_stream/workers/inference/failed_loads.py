@@ -9,7 +9,7 @@ from hotswap_events.commands import RollBack
 from hotswap_events.inference.fleet import LoadState
 from hotswap_stream.application.own_commands import as_own
 from hotswap_stream.application.registry.registry import Registry
-from hotswap_stream.application.swap.load_failures import Waited, wait_on
+from hotswap_stream.application.swap.load_failures import Waited, tried_by, wait_on
 from hotswap_stream.application.swap.slot import LoadFailure
 from hotswap_stream.domain.reserved import WORKER_ACTOR
 from hotswap_stream.workers.inference.fleet import Fleet
@@ -78,7 +78,4 @@ class FailedLoads:
 
     def _states(self, model_name: str, model_version: str, offset: int) -> list[LoadState | None] | None:
         others = self._fleet.others(model_name)
-        if others is None:
-            return None
-        versions = [None if other.registry_offset < offset else other.versions.get(model_version) for other in others]
-        return [None if version is None else version.state for version in versions]
+        return None if others is None else tried_by(others, self._fleet.fallen(model_name), model_version, offset)

@@ -7,7 +7,13 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from hotswap_stream.broker.broker_probe import ClusterSeen, ask_cluster, ask_for_coordinator, parse_cluster
+from hotswap_stream.broker.broker_probe import (
+    ClusterSeen,
+    ask_cluster,
+    ask_for_coordinator,
+    parse_cluster,
+    unregister_broker,
+)
 from hotswap_stream.broker.ports import HOST, pick_free_ports
 
 
@@ -45,6 +51,16 @@ async def test_what_is_no_broker_is_not_taken_for_one(answer: bytes) -> None:
     async with answering(answer) as port:
         assert await ask_cluster(port, 2.0) is None
         assert not await ask_for_coordinator(port, 2.0)
+        assert not await unregister_broker(port, 1, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("error_code", "gone"), [(0, True), (102, True), (41, False)], ids=["done", "not-registered", "not-the-controller"]
+)
+async def test_only_the_active_controller_says_that_a_broker_is_registered_no_more(error_code: int, gone: bool) -> None:
+    body = struct.pack(">ibih", 1, 0, 0, error_code) + b"\0\0"
+    async with answering(struct.pack(">i", len(body)) + body) as port:
+        assert await unregister_broker(port, 2, 10.0) is gone
 
 
 async def test_a_closed_port_and_a_silent_server_answer_nothing() -> None:

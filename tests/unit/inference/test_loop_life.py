@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -98,8 +98,11 @@ class Behind(Host):
             raise
 
 
-async def test_partitions_are_answered_when_the_registry_is_read_as_far_as_it_goes(address: str) -> None:
-    """Whoever had them before may have read more of it, and no answer is of an older event than the one before."""
+async def test_partitions_are_answered_when_the_registry_is_read_as_far_as_it_goes(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was promoted before a worker started answers from its first request on, if a moment does for it."""
+    monkeypatch.setattr(taking_over, "CATCH_UP_POLLS_FIRST_MAX", 10_000)
     await asyncio.to_thread(ask, address, 0, 3)
     async with loop_parts(address, Behind) as parts, running(parts) as host:
         assert isinstance(host, Behind)
@@ -111,11 +114,11 @@ async def test_partitions_are_answered_when_the_registry_is_read_as_far_as_it_go
     assert not host.given_up.is_set()
 
 
-def answer_before(address: str, body: bytes) -> None:
-    """Have the first three requests of each partition, and answers of a worker before: two by this body, an error."""
+def answer_before(address: str, body: bytes, partitions: Collection[int] = range(PARTITIONS)) -> None:
+    """Have the first three requests of partitions, and answers of a worker before: two by this body, an error."""
     tags = AnswerTags("p").of(MODEL)
     producer = Producer({"bootstrap.servers": address, "log_level": 0})
-    for partition in range(PARTITIONS):
+    for partition in partitions:
         ask(address, 0, 3, partition)
         for offset, status in enumerate((b"ok", b"ok", b"error")):
             headers: list[tuple[str, str | bytes | None]] = [
@@ -156,15 +159,38 @@ async def test_the_registry_is_waited_for_unless_the_last_answers_are_known_to_b
         assert host.asked.is_set() is waits
 
 
+@pytest.mark.parametrize("before", [False, True], ids=["no-answers-before", "answers-that-name-no-event"])
 async def test_a_registry_that_cannot_be_read_to_its_end_is_not_waited_for_for_ever(
-    address: str, monkeypatch: pytest.MonkeyPatch
+    address: str, before: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(taking_over, "CATCH_UP_POLLS_MAX", 2)
-    await asyncio.to_thread(ask, address, 0, 3)
+    """Where nothing was answered before, no answer can be of an older event: that is waited for a moment only."""
+    monkeypatch.setattr(taking_over, "CATCH_UP_POLLS_MAX" if before else "CATCH_UP_POLLS_FIRST_MAX", 2)
+    monkeypatch.setattr(taking_over, "CATCH_UP_POLLS_FIRST_MAX" if before else "CATCH_UP_POLLS_MAX", 10_000)
+    if before:
+        await asyncio.to_thread(answer_before, address, b"{}")
+    first = 3 if before else 0
+    await asyncio.to_thread(ask, address, first, 3)
     async with loop_parts(address, Behind) as parts, running(parts) as host:
         assert isinstance(host, Behind)
-        assert await asyncio.to_thread(answered, address, 3) == [0.0, 1.0, 2.0]
+        values = await asyncio.to_thread(values_of, address, ANSWERS, 0, first + 3)
+        answers = [msgspec.json.decode(value or b"", type=InferResponse) for value in values[first:]]
+        assert [answer.parameters.request_offset for answer in answers] == [first, first + 1, first + 2]
         await host.given_up.wait()
+
+
+async def test_partitions_that_need_not_wait_for_the_registry_are_answered_before_those_that_must(address: str) -> None:
+    await asyncio.to_thread(answer_before, address, b'{"parameters":{"registry_offset":2}}', [1])
+    await asyncio.to_thread(answer_before, address, b'{"parameters":{"registry_offset":1}}', [0, 2, 3])
+    for partition in (0, 1):
+        await asyncio.to_thread(ask, address, 3, 1, partition)
+    async with loop_parts(address, Behind) as parts, running(parts) as host:
+        assert isinstance(host, Behind)
+        await asyncio.to_thread(values_of, address, ANSWERS, 0, 4)
+        await host.asked.wait()
+        assert host.partitions == [(0, 2, 3)]
+        host.there.set()
+        await asyncio.to_thread(values_of, address, ANSWERS, 1, 4)
+        assert host.partitions == [(0, 2, 3), (0, 1, 2, 3)]
 
 
 async def test_probes_that_died_with_a_life_leave_room_for_others(address: str) -> None:

@@ -44,6 +44,8 @@ CATCH_UP_POLLS_MAX = 100
 """Polls and not seconds: a process that stood still meanwhile has not waited, and what it knows is old."""
 CATCH_UP_POLLS_OLDER_MAX = 600
 """Where it is known that answers would be of an older event than those before."""
+CATCH_UP_POLLS_FIRST_MAX = 10
+"""Where there were no answers before, so that none can be of an older event than those."""
 
 
 class TakingOver:
@@ -246,6 +248,8 @@ class TakingOver:
             hurried=lambda: bool(self._queued),
             patience=min(PATIENCE_MAX, 2**search.looks),
         )
+        # Those that need not wait for the registry go on now, and the others are looked at again after them.
+        places = {number: place for number, place in places.items() if self._as_new([place.chosen_by])} or places
         windows = self._windows_of({number: place.offset for number, place in places.items()})
         positions = {number: places[number].offset for number in windows}
         read_s = time.monotonic()
@@ -254,7 +258,7 @@ class TakingOver:
             return None
         chosen_by = [places[number].chosen_by for number in positions]
         if not self._as_new(chosen_by):
-            self._catch_up(CATCH_UP_POLLS_OLDER_MAX if self._older(chosen_by) else CATCH_UP_POLLS_MAX)
+            self._catch_up(self._polls_max(chosen_by))
         _log.info(
             "partitions_found",
             model_name=parts.model_name,
@@ -274,11 +278,13 @@ class TakingOver:
             offset is not None and 0 <= offset <= current.registry_offset for offset in chosen_by
         )
 
-    def _older(self, chosen_by: Collection[int | None]) -> bool:
-        """Return whether what answers here is known to be older than what gave one of the last answers."""
+    def _polls_max(self, chosen_by: Collection[int | None]) -> int:
+        """Return how long the registry is waited for, before partitions with these last answers go on."""
         current = self._parts.slots.current
         known = -1 if current is None else current.registry_offset
-        return any(offset is not None and offset > known for offset in chosen_by)
+        if any(offset is not None and offset > known for offset in chosen_by):
+            return CATCH_UP_POLLS_OLDER_MAX
+        return CATCH_UP_POLLS_MAX if current is None or None in chosen_by else CATCH_UP_POLLS_FIRST_MAX
 
     def _windows_of(self, positions: Mapping[int, int]) -> dict[int, PartitionWindows]:
         """Return the windows of those partitions of which they can be read now."""
