@@ -31,6 +31,10 @@ BEAT_SECONDS = HEARTBEAT_SECONDS / 2
 """How often this worker repeats its records: more often than it has to, so that its death is seen soon."""
 FALLEN_SECONDS = 2.0
 """A worker of which the brokers took nothing while they took this worker's words for so long does not run."""
+SUSPECTED_SECONDS = 1.2
+"""One that was silent for so long, more than a beat, is listened for more closely."""
+CLOSE_BEAT_SECONDS = 0.25
+"""How often this worker speaks while somebody is suspected: silence is known no better than by its own words."""
 _ECHOES_KEPT = 16
 _ECHO_SECONDS_MIN = 0.2
 
@@ -138,22 +142,43 @@ class Fleet:
                 found[worker] = appended_s
         return found
 
+    def suspected(self, model_name: str) -> bool:
+        """Return whether another worker of a model says less than it should, but not for so long that it has fallen."""
+        if not self.known:
+            return False
+        fallen, newest_s = self.fallen(model_name), max(self._echoes, default=0.0)
+        return any(
+            newest_s - appended_s > SUSPECTED_SECONDS and worker != self._worker and worker not in fallen
+            for worker, appended_s in self._fold.last_words(model_name).items()
+        )
+
     def _key(self, model_name: str) -> bytes:
         return f"{self._worker}/{model_name}".encode()
 
     async def _publish(self, producer: AIOKafkaProducer) -> None:
+        next_beat_s = 0.0
         while True:
+            suspecting, now_s = [name for name in self._own if self.suspected(name)], time.monotonic()
+            names = suspecting[:1]  # any of its words will do
+            if self._changed.is_set() or now_s >= next_beat_s:
+                names, next_beat_s = list(self._own), now_s + BEAT_SECONDS
             self._changed.clear()
             try:
-                for model_name, record in list(self._own.items()):
+                for model_name in names:
                     await producer.send_and_wait(
-                        self._partition.topic, _encoder.encode(record), self._key(model_name), partition=0
+                        self._partition.topic,
+                        _encoder.encode(self._own[model_name]),
+                        self._key(model_name),
+                        partition=0,
                     )
-                self._published_s = time.monotonic()
+                if names or not self._own:
+                    self._published_s = time.monotonic()
             except KafkaError as error:
                 _log.warning("fleet_not_published", error=repr(error))
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), BEAT_SECONDS)
+                await asyncio.wait_for(
+                    self._changed.wait(), CLOSE_BEAT_SECONDS if suspecting else max(0.0, next_beat_s - time.monotonic())
+                )
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         end: int | None = None

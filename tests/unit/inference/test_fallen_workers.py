@@ -55,6 +55,23 @@ def test_who_answers_no_partition_is_left_alone() -> None:
     assert heard([("other", 0.5), ("me", 1), ("me", 4)], partitions=()).fallen(MODEL) == {}
 
 
+@pytest.mark.parametrize(
+    ("words", "suspected"),
+    [
+        ([("other", 0.5), ("me", 1)], False),  # a beat has not passed
+        ([("other", 0.5), ("me", 1), ("me", 1.8)], True),
+        ([("other", 0.5), ("me", 1), ("me", 1.8), ("other", 1.9)], False),
+        ([("other", 0.5), ("me", 1), ("me", 2), ("me", 3)], False),  # it has fallen, and nothing more is to be known
+        ([("me", 0.5), ("me", 2)], False),
+        ([("other", 0.5), ("third", 9)], False),
+    ],
+)
+def test_who_misses_a_beat_is_listened_for_more_closely_until_it_has_fallen(words: Words, suspected: bool) -> None:
+    """Silence is measured by my own words: said every second only, they would tell of a death a second later."""
+    assert heard(words).suspected(MODEL) is suspected
+    assert not heard(words).suspected("another")
+
+
 def test_my_words_are_kept_in_bounds_however_many_models_i_have() -> None:
     fleet = heard([("me", number / 1_000) for number in range(5_000)])
     assert 2 <= len(fleet._echoes) <= 16
