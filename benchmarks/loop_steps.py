@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -37,6 +38,7 @@ from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
 from hotswap_stream.workers.inference.answers.sender import AnswerSender
+from hotswap_stream.workers.inference.answers.spread import SpreadProducer
 from hotswap_stream.workers.inference.answers.writer import AnswerWriter
 from hotswap_stream.workers.inference.batches.batches import Batch
 from hotswap_stream.workers.inference.batches.forward import run_forward
@@ -146,10 +148,8 @@ def _ours(servers: str, traffic: _Traffic, lease: Lease) -> tuple[dict[str, floa
     clock, limits, errors = Clock(), LoopLimits(), list[KafkaError]()
     options: dict[str, Any] = {"bootstrap.servers": servers, "log_level": 0}
     consumer = request_consumer(options, group="bench", worker="w1", limits=limits, on_error=errors.append)
-    producers = [
-        answer_producer(options, worker="w1", limits=limits, linger_ms=linger, on_error=errors.append)
-        for linger in (0.0, BULK_LINGER_MS)
-    ]
+    make = partial(answer_producer, options, worker="w1", limits=limits, on_error=errors.append)
+    producers = [SpreadProducer(partial(make, linger_ms=linger_ms)) for linger_ms in (0.0, BULK_LINGER_MS)]
     unreadable = UnreadablePartitions({"bootstrap_servers": servers}, "ffnn", REQUESTS)
     taking = Taking(
         REQUESTS,

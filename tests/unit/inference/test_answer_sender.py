@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from hotswap_events.inference.answers import AnswerTags
 from hotswap_events.inference.messages import InferError
 from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
 from hotswap_stream.workers.inference.answers.sender import BULK_ANSWERS_MIN, AnswerSender
+from hotswap_stream.workers.inference.answers.spread import SpreadProducer
 from hotswap_stream.workers.inference.answers.writer import Answer, AnswerWriter
 from hotswap_stream.workers.inference.kafka_clients import BULK_LINGER_MS, answer_producer
 from hotswap_stream.workers.inference.limits import LoopLimits
@@ -29,10 +31,8 @@ class Sending:
         self.answered: list[tuple[int, int]] = []
         self.replies: list[Answer] = []
         options, stopping = {"bootstrap.servers": address, "log_level": 0}, threading.Event()
-        quick, bulk = (
-            answer_producer(options, worker="w", limits=limits, linger_ms=linger_ms, on_error=lambda _error: None)
-            for linger_ms in (0, BULK_LINGER_MS)
-        )
+        make = partial(answer_producer, options, worker="w", limits=limits, on_error=lambda _error: None)
+        quick, bulk = (SpreadProducer(partial(make, linger_ms=linger_ms)) for linger_ms in (0, BULK_LINGER_MS))
         self.sender = AnswerSender(
             quick,
             bulk,

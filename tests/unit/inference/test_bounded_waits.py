@@ -12,6 +12,7 @@ from hotswap_stream.kafka.librdkafka import tail_consumer
 from hotswap_stream.workers.inference import waiting
 from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
 from hotswap_stream.workers.inference.answers.sender import AnswerSender
+from hotswap_stream.workers.inference.answers.spread import SpreadProducer
 from hotswap_stream.workers.inference.answers.writer import Answer, AnswerWriter
 from hotswap_stream.workers.inference.limits import LoopLimits
 from hotswap_stream.workers.inference.places.checkpoint import Tails, resume_positions
@@ -57,7 +58,9 @@ def answer() -> Answer:
 
 
 def sender(nobody: str, stopping: threading.Event) -> AnswerSender:
-    producer = full_producer(nobody)
+    full = full_producer(nobody)
+    producer = SpreadProducer(lambda: full)
+    producer.reach([0])
     return AnswerSender(
         producer,
         producer,
@@ -98,7 +101,7 @@ def test_windows_for_which_there_is_no_room(nobody: str, stopping: threading.Eve
         ensure_topic=lambda: None,
         stopping=stopping,
     )
-    keeper.begin(producer, set, lambda _error: None)
+    keeper.begin(SpreadProducer(lambda: producer), set, lambda _error: None)
     with pytest.raises(KafkaException, match="no room for windows"):
         keeper._produce(0, b"k", b"v")
     producer.purge()

@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Collection, Sequence
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from hotswap_stream.kafka.librdkafka import is_fatal, partition_count
 from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
 from hotswap_stream.workers.inference.answers.lanes import Lane, Lanes, Letter, OnDelivery, Waiting
+from hotswap_stream.workers.inference.answers.spread import SpreadProducer
 from hotswap_stream.workers.inference.answers.writer import Answer, AnswerWriter
 from hotswap_stream.workers.inference.limits import LoopLimits
 from hotswap_stream.workers.inference.requests.quarantine import REFUSED
@@ -43,8 +44,8 @@ class AnswerSender:
 
     def __init__(
         self,
-        quick: Producer,
-        bulk: Producer,
+        quick: SpreadProducer,
+        bulk: SpreadProducer,
         writer: AnswerWriter,
         *,
         response_topic: str,
@@ -97,7 +98,8 @@ class AnswerSender:
         if wanted is not self._producer and not self.in_flight:
             self._producer = wanted
             self._open = set(self._begun[wanted is self._bulk])
-        produce, topic, is_open = self._producer.produce, self._response_topic, self._open
+        topic, is_open = self._response_topic, self._open
+        produce = self._producer.produce_now  # `is_open` holds partitions whose producers are there
         answer_bytes_max = self._limits.response_bytes_max - self._limits.answer_key_bytes_max - _RECORD_OVERHEAD_BYTES
         last = {answer.record.partition: answer.record for answer in answers}
         now_s = time.monotonic()
@@ -210,11 +212,12 @@ class AnswerSender:
 
         What they know of a topic is minutes old, else. `windows_topic`: written to as well, by the same producer.
         """
+        quick, bulk = (list(producer.reach(partitions)) for producer in (self._quick, self._bulk))
         if max(partitions, default=-1) < self._partitions:
             return
-        topics = [(self._quick, self._response_topic), (self._bulk, self._response_topic)]
+        topics = [(producer, self._response_topic) for producer in (*quick, *bulk)]
         if windows_topic is not None:
-            topics.append((self._quick, windows_topic))
+            topics += [(producer, windows_topic) for producer in quick]
         wait = Wait(self._stopping, "new partitions are not known", seconds_max=EXPECT_SECONDS_MAX)
         for producer, topic in topics:
             while (count := partition_count(producer, topic)) <= max(partitions):

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from confluent_kafka import Consumer, KafkaError
 from msgspec import Struct
@@ -9,6 +10,7 @@ from msgspec import Struct
 from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
 from hotswap_stream.workers.inference.answers.replies import ReplySender
 from hotswap_stream.workers.inference.answers.sender import AnswerSender
+from hotswap_stream.workers.inference.answers.spread import SpreadProducer
 from hotswap_stream.workers.inference.answers.writer import AnswerWriter
 from hotswap_stream.workers.inference.kafka_clients import (
     BULK_LINGER_MS,
@@ -58,10 +60,8 @@ def open_clients(
     def on_producer_error(error: KafkaError) -> None:
         sender.notice(error)
 
-    quick, bulk = (
-        answer_producer(options, worker=worker, limits=limits, linger_ms=linger_ms, on_error=on_producer_error)
-        for linger_ms in (0, BULK_LINGER_MS)
-    )
+    make = partial(answer_producer, options, worker=worker, limits=limits, on_error=on_producer_error)
+    quick, bulk = (SpreadProducer(partial(make, linger_ms=linger_ms)) for linger_ms in (0, BULK_LINGER_MS))
     sender = AnswerSender(
         quick,
         bulk,

@@ -11,11 +11,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from hotswap_events.inference.windows import WindowRecord, WindowRule
 from hotswap_stream.application.windows.fold import WindowFold
 from hotswap_stream.application.windows.rule import next_rule
+from hotswap_stream.workers.inference.answers.spread import SpreadProducer
 from hotswap_stream.workers.inference.requests.records import RequestRecord, records_of
 from hotswap_stream.workers.inference.requests.requests import Request, Unreadable
 from hotswap_stream.workers.inference.waiting import Wait
@@ -63,14 +64,14 @@ class WindowKeeper:
         self._partitions: dict[int, PartitionWindows] = {}
         self._seen_rule: WindowRule | None = None
         self._next_flush = 0.0
-        self._producer: Producer | None = None
+        self._producer: SpreadProducer | None = None
         self._unwritten = 0
         """Records of windows that are on their way."""
         self._failed: KafkaError | None = None
         self._settle: Settle = set
         self._on_error: Callable[[KafkaError], None] = lambda _error: None
 
-    def begin(self, producer: Producer, settle: Settle, on_error: Callable[[KafkaError], None]) -> None:
+    def begin(self, producer: SpreadProducer, settle: Settle, on_error: Callable[[KafkaError], None]) -> None:
         """Write through the producer of the answers.
 
         `settle` waits for the answers of partitions and returns those of which all are in their topic: Kafka may take
