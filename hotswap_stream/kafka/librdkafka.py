@@ -17,6 +17,8 @@ BULK_FETCH_BYTES = 16 * 1024**2
 ASK_SECONDS_MAX = 5.0
 """The longest wait for an answer about a topic or a partition."""
 WATERMARK_ATTEMPTS_MAX = 3
+FETCH_AGAIN_MS = 100
+"""How soon a partition is asked again whose leader is another one now; by default five times as long."""
 OFFSET_TAIL = -2_000
 """To begin at as many records before the end of a partition as are taken off this (`RD_KAFKA_OFFSET_TAIL_BASE`)."""
 
@@ -50,6 +52,7 @@ def tail_consumer(options: Mapping[str, Any], worker: str, *, group: str | None 
             "queued.max.messages.kbytes": TAIL_PREFETCH_KIBIBYTES,
             "fetch.message.max.bytes": TAIL_FETCH_BYTES,
             "fetch.queue.backoff.ms": 5,  # not the second after which more is read ahead by default
+            "fetch.error.backoff.ms": FETCH_AGAIN_MS,
             "auto.offset.reset": "earliest",
         },
         logger=client_logger(),

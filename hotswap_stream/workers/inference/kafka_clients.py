@@ -5,7 +5,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Producer
 
-from hotswap_stream.kafka.librdkafka import ALWAYS, READING, client_logger
+from hotswap_stream.kafka.librdkafka import ALWAYS, FETCH_AGAIN_MS, READING, client_logger
 from hotswap_stream.workers.inference.limits import LoopLimits
 
 SESSION_TIMEOUT_MS = 10_000
@@ -67,6 +67,7 @@ def request_consumer(
             "topic.metadata.refresh.interval.ms": METADATA_MS,
             # A partition whose prefetch is full is looked at again after this long, not after the default second
             "fetch.queue.backoff.ms": 5,
+            "fetch.error.backoff.ms": FETCH_AGAIN_MS,
             "queued.min.messages": PREFETCH_REQUESTS,
             "queued.max.messages.kbytes": max(PREFETCH_KILOBYTES_MAX, 2 * limits.request_bytes_max // 1024),
             "fetch.message.max.bytes": PARTITION_FETCH_BYTES_MAX,
