@@ -13,6 +13,8 @@ LOG_FILE_NAME = "broker.{generation}.log"
 # A broker that was killed may come back only when its former session has ended: 3.8 s after a kill instead of 10.8.
 _SESSION_TIMEOUT_MS = 3_000
 _HEARTBEAT_MS = 500
+# Without a word of the controller for so long the others choose another one; until then none can be put out.
+_CONTROLLER_SILENCE_MS = 1_000
 _LISTENERS = ("listeners", "advertised.listeners", "listener.security.protocol.map")
 
 
@@ -65,6 +67,7 @@ def broker_properties(
         "group.consumer.heartbeat.interval.ms": 3_000,
         "broker.session.timeout.ms": _SESSION_TIMEOUT_MS,
         "broker.heartbeat.interval.ms": _HEARTBEAT_MS,
+        "controller.quorum.fetch.timeout.ms": _CONTROLLER_SILENCE_MS,
         # By default the controller writes twice a second that nothing is new: a third of what an idle broker costs.
         "metadata.max.idle.interval.ms": 5_000,
         # What a budget of disk space lets go is gone at once: at full speed half a minute is gigabytes.
