@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 PAGE_RECORDS = 1_000
 RETRY_SECONDS = 0.5
+ASK_SECONDS = 10.0
 TIMEOUT_S = 30.0
 """Without a record for so long a topic counts as unreadable."""
 _PAGE_S = 0.1
@@ -35,9 +35,13 @@ class TopicReader:
     """Reads with one consumer that is in no group and commits nothing. A context manager."""
 
     def __init__(self, bootstrap_servers: str) -> None:
-        self._consumer = Consumer(
+        self._servers = bootstrap_servers
+        self._consumer = self._connected()
+
+    def _connected(self) -> Consumer:
+        return Consumer(
             {
-                "bootstrap.servers": bootstrap_servers,
+                "bootstrap.servers": self._servers,
                 "group.id": "torture-check",
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",
@@ -67,15 +71,16 @@ class TopicReader:
         give_up = time.monotonic() + TIMEOUT_S
         while True:
             try:
-                low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_S)
+                low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ASK_SECONDS)
                 break
             except KafkaException as error:
                 # A leader may still be on the move after the last fault.
                 if not error.args[0].retriable() or time.monotonic() > give_up:
                     raise TopicUnreadableError(f"{topic} {partition}: {error}") from error
                 time.sleep(RETRY_SECONDS)
-                with suppress(KafkaException):  # else the client goes on asking the one that led before
-                    self._consumer.list_topics(topic, timeout=TIMEOUT_S)
+                # Another client: this one may go on asking the one that led before, whatever it is told meanwhile.
+                self._consumer.close()
+                self._consumer = self._connected()
         if low != 0:
             raise TopicUnreadableError(
                 f"{topic} {partition} begins at {low}: records were deleted, nothing can be proved"

@@ -209,9 +209,8 @@ class FleetFold:
         return worker in self._records.get(model_name, {})
 
     def last_words(self, model_name: str) -> dict[str, float]:
-        """Return when the last record of each worker that answers partitions of a model was appended."""
-        of_model = self._records.get(model_name, {})
-        return {worker: heard.appended_s for worker, heard in of_model.items() if heard.record.partitions}
+        """Return when the last record of each worker of a model was appended."""
+        return {worker: heard.appended_s for worker, heard in self._records.get(model_name, {}).items()}
 
     def absent_s(self, model_name: str, now_s: float) -> float:
         """How long no live worker has had the model. Where none ever had it, since it was first asked for."""
