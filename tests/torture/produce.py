@@ -13,6 +13,7 @@ import time
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import msgspec
 from confluent_kafka import KafkaError, Message, Producer
@@ -27,6 +28,9 @@ FLUSH_S_MAX = 120.0
 QUEUED_MAX = 200_000
 LOG_BYTES_MAX = 4 * 1024 * 1024
 """Of the client's log; with as much a second one is begun, and no third."""
+PARTITIONS_EACH = 8
+"""That share a producer, as requests of one client: librdkafka writes to one partition of a broker at a time, so that a
+single producer would come to each of 64 only every half a second, and while a broker is slow every ten."""
 RECONNECT_MS_MAX = 1_000
 """As the product's own clients have it: the default of ten seconds would show as a gap that is not the workers'."""
 
@@ -41,9 +45,9 @@ class Sent(Struct):
 
 
 class Load:
-    """A producer as users have it, idempotent: it loses and reorders nothing, whatever happens to a broker.
+    """Producers as users have them, idempotent: they lose and reorder nothing, whatever happens to a broker.
 
-    It may write some requests twice when a broker goes: an error in one partition makes librdkafka number the batches
+    They may write some requests twice when a broker goes: an error in one partition makes librdkafka number the batches
     of all anew, and those of others that the broker had taken without a word are no repetition to it then
     (https://github.com/confluentinc/librdkafka/issues/4953). `log_path`: where it says so.
     """
@@ -56,35 +60,39 @@ class Load:
         self._turns = [0] * partitions
         """Requests by partition since the topic grew last."""
         self._random = Random(f"{seed}/requests")
-        self._producer = Producer(
-            {
-                "bootstrap.servers": bootstrap_servers,
-                "acks": "all",
-                "enable.idempotence": True,
-                "linger.ms": 5,
-                "message.timeout.ms": 0,
-                "reconnect.backoff.max.ms": RECONNECT_MS_MAX,
-                "queue.buffering.max.messages": QUEUED_MAX,
-                "error_cb": self._failed,
-                **({"log_level": LOG_LEVEL} if log_path is None else {"debug": "eos"}),
-            },
-            **({} if log_path is None else {"logger": _file_logger(log_path)}),
-        )
+        self._options: dict[str, Any] = {
+            "bootstrap.servers": bootstrap_servers,
+            "acks": "all",
+            "enable.idempotence": True,
+            "linger.ms": 5,
+            "message.timeout.ms": 0,
+            "reconnect.backoff.max.ms": RECONNECT_MS_MAX,
+            "queue.buffering.max.messages": QUEUED_MAX,
+            "error_cb": self._failed,
+            **({"log_level": LOG_LEVEL} if log_path is None else {"debug": "eos", "logger": _file_logger(log_path)}),
+        }
+        self._producers: list[Producer] = []
+        self._make(partitions)
+
+    def _make(self, partitions: int) -> None:
+        while len(self._producers) * PARTITIONS_EACH < partitions:
+            self._producers.append(Producer(self._options))
 
     def send(self, count: int) -> None:
         """Hand the next `count` requests, partition by partition in turn, to the client."""
         sent, turns = self.account.sent, self._turns
         for _ in range(count):
             partition = turns.index(min(turns))
+            producer = self._producers[partition // PARTITIONS_EACH]
             value, headers = build(choose_kind(self._random), partition, sent[partition])
             while True:
                 try:
-                    self._producer.produce(
+                    producer.produce(
                         self._topic, value, partition=partition, headers=headers, on_delivery=self._delivered
                     )
                     break
                 except BufferError:
-                    self._producer.poll(TICK_S)
+                    producer.poll(TICK_S)
             sent[partition] += 1
             turns[partition] += 1
 
@@ -97,22 +105,26 @@ class Load:
             self.poll(TICK_S)
         self.account.sent += [0] * (found - before)
         self._turns = [0] * found
+        self._make(found)
         return None
 
     def _partitions(self) -> int:
-        return len(self._producer.list_topics(self._topic, timeout=FLUSH_S_MAX).topics[self._topic].partitions)
+        return len(self._producers[0].list_topics(self._topic, timeout=FLUSH_S_MAX).topics[self._topic].partitions)
 
     def poll(self, seconds: float) -> None:
         """Give the client time to call back."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
-            self._producer.poll(left)
-        self._producer.poll(0)
+            for producer in self._producers:
+                producer.poll(left / len(self._producers))
+        for producer in self._producers:
+            producer.poll(0)
 
     def finish(self) -> Sent:
         """Wait for what is under way."""
-        if self._producer.flush(FLUSH_S_MAX):
-            self._fail(f"{len(self._producer)} requests were not confirmed within {FLUSH_S_MAX} s")
+        until = time.monotonic() + FLUSH_S_MAX
+        if left := sum(producer.flush(max(0.0, until - time.monotonic())) for producer in self._producers):
+            self._fail(f"{left} requests were not confirmed within {FLUSH_S_MAX} s")
         self.account.done = True
         return self.account
 
