@@ -38,7 +38,6 @@ from hotswap_stream.application.artifacts.manifest import ArtifactManifest
 from hotswap_stream.application.swap.lease import Lease
 from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
 from hotswap_stream.workers.inference.answers.sender import AnswerSender
-from hotswap_stream.workers.inference.answers.spread import SpreadProducer
 from hotswap_stream.workers.inference.answers.writer import AnswerWriter
 from hotswap_stream.workers.inference.batches.batches import Batch
 from hotswap_stream.workers.inference.batches.forward import run_forward
@@ -49,6 +48,7 @@ from hotswap_stream.workers.inference.observing.observer import Observer
 from hotswap_stream.workers.inference.requests.ids import RequestIds
 from hotswap_stream.workers.inference.requests.stepping_over import UnreadablePartitions
 from hotswap_stream.workers.inference.requests.taking import Taking
+from hotswap_stream.workers.inference.spread_producer import SpreadProducer
 from tests.support.kafka.mock_broker import mock_broker
 
 ARCHITECTURE, FEATURES = "ffnn-784-32-32-32-10", 784

@@ -13,11 +13,11 @@ from hotswap_events.inference.answers import AnswerTags
 from hotswap_events.inference.messages import InferError
 from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
 from hotswap_stream.workers.inference.answers.sender import BULK_ANSWERS_MIN, AnswerSender
-from hotswap_stream.workers.inference.answers.spread import SpreadProducer
 from hotswap_stream.workers.inference.answers.writer import Answer, AnswerWriter
 from hotswap_stream.workers.inference.kafka_clients import BULK_LINGER_MS, answer_producer
 from hotswap_stream.workers.inference.limits import LoopLimits
 from hotswap_stream.workers.inference.requests.records import RequestRecord
+from hotswap_stream.workers.inference.spread_producer import SpreadProducer
 from tests.support.kafka.mock_broker import mock_broker, values_of
 
 LIMITS = LoopLimits(response_bytes_max=100_000)

@@ -12,12 +12,12 @@ from hotswap_stream.kafka.librdkafka import tail_consumer
 from hotswap_stream.workers.inference import waiting
 from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
 from hotswap_stream.workers.inference.answers.sender import AnswerSender
-from hotswap_stream.workers.inference.answers.spread import SpreadProducer
 from hotswap_stream.workers.inference.answers.writer import Answer, AnswerWriter
 from hotswap_stream.workers.inference.limits import LoopLimits
 from hotswap_stream.workers.inference.places.checkpoint import Tails, resume_positions
 from hotswap_stream.workers.inference.places.hand_over import Place
 from hotswap_stream.workers.inference.requests.records import RequestRecord
+from hotswap_stream.workers.inference.spread_producer import SpreadProducer
 from hotswap_stream.workers.inference.waiting import Wait
 from hotswap_stream.workers.inference.windows.keeper import WindowKeeper
 

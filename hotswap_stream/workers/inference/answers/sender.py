@@ -10,10 +10,10 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from hotswap_stream.kafka.librdkafka import is_fatal, partition_count
 from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
 from hotswap_stream.workers.inference.answers.lanes import Lane, Lanes, Letter, OnDelivery, Waiting
-from hotswap_stream.workers.inference.answers.spread import SpreadProducer
 from hotswap_stream.workers.inference.answers.writer import Answer, AnswerWriter
 from hotswap_stream.workers.inference.limits import LoopLimits
 from hotswap_stream.workers.inference.requests.quarantine import REFUSED
+from hotswap_stream.workers.inference.spread_producer import SpreadProducer
 from hotswap_stream.workers.inference.waiting import STUCK_SECONDS_MAX, Wait
 
 _log = structlog.get_logger(__name__)

@@ -10,7 +10,6 @@ from msgspec import Struct
 from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
 from hotswap_stream.workers.inference.answers.replies import ReplySender
 from hotswap_stream.workers.inference.answers.sender import AnswerSender
-from hotswap_stream.workers.inference.answers.spread import SpreadProducer
 from hotswap_stream.workers.inference.answers.writer import AnswerWriter
 from hotswap_stream.workers.inference.kafka_clients import (
     BULK_LINGER_MS,
@@ -19,6 +18,7 @@ from hotswap_stream.workers.inference.kafka_clients import (
     request_consumer,
 )
 from hotswap_stream.workers.inference.loop.parts import LoopParts
+from hotswap_stream.workers.inference.spread_producer import SpreadProducer
 from hotswap_stream.workers.inference.windows.keeper import WindowKeeper
 
 

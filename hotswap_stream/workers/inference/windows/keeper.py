@@ -16,9 +16,9 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from hotswap_events.inference.windows import WindowRecord, WindowRule
 from hotswap_stream.application.windows.fold import WindowFold
 from hotswap_stream.application.windows.rule import next_rule
-from hotswap_stream.workers.inference.answers.spread import SpreadProducer
 from hotswap_stream.workers.inference.requests.records import RequestRecord, records_of
 from hotswap_stream.workers.inference.requests.requests import Request, Unreadable
+from hotswap_stream.workers.inference.spread_producer import SpreadProducer
 from hotswap_stream.workers.inference.waiting import Wait
 from hotswap_stream.workers.inference.windows.inheriting import inherit
 from hotswap_stream.workers.inference.windows.partition import PartitionWindows

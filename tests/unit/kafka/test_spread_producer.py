@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, Message, Producer
 
-from hotswap_stream.workers.inference.answers import spread as spread_module
-from hotswap_stream.workers.inference.answers.spread import PARTITIONS_EACH, PRODUCERS_MAX, SpreadProducer
+from hotswap_stream.workers.inference import spread_producer as spread_module
+from hotswap_stream.workers.inference.spread_producer import PARTITIONS_EACH, PRODUCERS_MAX, SpreadProducer
 from tests.support.kafka.mock_broker import mock_broker, values_of
 
 ALL = 2 * PARTITIONS_EACH * PRODUCERS_MAX
