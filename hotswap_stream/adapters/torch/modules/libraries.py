@@ -10,7 +10,8 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
-LIBRARY = "libtorch_cpu.so"
+LIBRARY = "libtorch.so"
+"""It is small, and brings the largest: `libtorch_cpu.so` and, where torch is built with CUDA, `libtorch_cuda.so`."""
 
 
 def load_largest_library() -> bool:
