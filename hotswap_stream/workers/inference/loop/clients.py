@@ -2,11 +2,13 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
-from confluent_kafka import Consumer, KafkaError
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from msgspec import Struct
 
+from hotswap_stream.kafka.librdkafka import partition_count
 from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
 from hotswap_stream.workers.inference.answers.replies import ReplySender
 from hotswap_stream.workers.inference.answers.sender import AnswerSender
@@ -73,5 +75,11 @@ def open_clients(
         on_answered=on_answered,
         send_reply=replies.send,
     )
+    with suppress(KafkaException):  # then they are made when there is something to write
+        numbers = range(partition_count(consumer, parts.request_topic))
+        # Now, while the version is loaded: the client asks for a producer's id when it makes one, which is before it
+        # has a connection, and again half a second later.
+        for producer in (quick, bulk):
+            producer.reach(numbers)
     windows.begin(quick, sender.settle, sender.fail)
     return LifeClients(member, consumer, sender, letters, replies)
