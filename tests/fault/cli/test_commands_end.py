@@ -49,7 +49,7 @@ async def served(tmp_path: Path) -> AsyncIterator[tuple[EmbeddedKafka, dict[str,
                     },
                 )
             finally:
-                await broker.nodes[0].start(timeout_s=120)
+                await broker.nodes[0].start()
                 await worker.stop()
 
 

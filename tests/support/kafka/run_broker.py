@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 from hotswap_stream.broker import BrokerError, EmbeddedKafka
+from hotswap_stream.broker.node import KafkaNode
 
 MEMORY = Path("/dev/shm")
 FREE_BYTES_MIN = 4 * 1024**3
@@ -24,6 +25,13 @@ FREE_BYTES_MIN = 4 * 1024**3
 START_SECONDS_MAX = 300.0
 """A broker uses three seconds of a processor to start, and has to share it with whatever else runs."""
 _FOLDER = "hotswap-tests-"
+
+# All brokers that tests start may take as long. One that ends is noticed at once.
+EmbeddedKafka.__init__.__kwdefaults__ = {
+    **(EmbeddedKafka.__init__.__kwdefaults__ or {}),
+    "start_timeout_s": START_SECONDS_MAX,
+}
+KafkaNode.start.__defaults__ = (START_SECONDS_MAX,)
 
 
 class RunBroker:
@@ -41,7 +49,7 @@ class RunBroker:
         """Return the bootstrap servers of a broker that runs. Raise what keeps it from starting."""
         if self._broker is None:
             self._folder = _folder_in_memory()
-            broker = EmbeddedKafka(data_dir=self._folder, start_timeout_s=START_SECONDS_MAX)
+            broker = EmbeddedKafka(data_dir=self._folder)
             _aside(broker.start())
             self._broker = broker
         return self._broker.bootstrap_servers
