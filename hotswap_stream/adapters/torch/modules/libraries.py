@@ -1,4 +1,4 @@
-"""The largest of torch's own libraries, loaded while others go on.
+"""The largest of torch's own libraries, loaded while others go on: this one, with those that it needs.
 
 `import torch` loads it, too, and nothing else in the process runs meanwhile, because Python's lock is held: for 0.3 s
 on a machine that has nothing else to do, and for a second or two on one that has. Called as a function of C, the same

@@ -27,8 +27,12 @@ from hotswap_stream.workers.inference.windows.reading import TopicReader
 
 _log = structlog.get_logger(__name__)
 
-GIVEN_UP_SECONDS_MAX = 0.5
-"""How long whoever had a partition before has to say that it gave it up; then its answers are read."""
+GIVEN_UP_SECONDS_MAX = 1.2
+"""How long whoever had a partition before, and lives, has to say that it gave it up; then its answers are read.
+
+Longer than that one waits for what it has under way (`assignment.GIVE_UP_SECONDS_MAX`): else that would come between
+the answers from here, by an older event than theirs.
+"""
 FOUND_SECONDS_MAX = 30.0
 """After so long without a place the life ends where nothing else is answered; another one connects anew."""
 AGAIN_SECONDS = 0.3
