@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 import msgspec
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from msgspec import Struct
 
 from tests.torture.request_kinds import build, choose_kind
@@ -83,7 +83,7 @@ class Load:
         sent, turns = self.account.sent, self._turns
         for _ in range(count):
             partition = turns.index(min(turns))
-            producer = self._producers[partition // PARTITIONS_EACH]
+            producer, give_up_s = self._producers[partition // PARTITIONS_EACH], time.monotonic() + FLUSH_S_MAX
             value, headers = build(choose_kind(self._random), partition, sent[partition])
             while True:
                 try:
@@ -92,6 +92,12 @@ class Load:
                     )
                     break
                 except BufferError:
+                    producer.poll(TICK_S)
+                except KafkaException as error:
+                    # It may have been told of the topic by a broker that does not know yet that it has grown.
+                    if error.args[0].code() != KafkaError._UNKNOWN_PARTITION or time.monotonic() > give_up_s:
+                        raise
+                    producer.list_topics(self._topic, timeout=FLUSH_S_MAX)
                     producer.poll(TICK_S)
             sent[partition] += 1
             turns[partition] += 1

@@ -74,8 +74,8 @@ class AnswerSender:
         """Partitions in which something came that an answer waited for."""
         self._taken_s = time.monotonic()
         """When Kafka took the last answer."""
-        self._partitions = 0
-        """Those below it are known to the producers."""
+        self._clients = self._partitions = 0
+        """How many clients the producers are made of; partitions below it are known to all of them."""
         self._error: KafkaError | None = None
 
     @property
@@ -213,6 +213,8 @@ class AnswerSender:
         What they know of a topic is minutes old, else. `windows_topic`: written to as well, by the same producer.
         """
         quick, bulk = (list(producer.reach(partitions)) for producer in (self._quick, self._bulk))
+        if len(quick) + len(bulk) > self._clients:
+            self._clients, self._partitions = len(quick) + len(bulk), 0
         if max(partitions, default=-1) < self._partitions:
             return
         topics = [(producer, self._response_topic) for producer in (*quick, *bulk)]
