@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 import msgspec
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, Message, Producer
 from msgspec import Struct
 
 from tests.torture.request_kinds import build, choose_kind
@@ -31,6 +31,9 @@ LOG_BYTES_MAX = 4 * 1024 * 1024
 PARTITIONS_EACH = 8
 """That share a producer, as requests of one client: librdkafka writes to one partition of a broker at a time, so that a
 single producer would come to each of 64 only every half a second, and while a broker is slow every ten."""
+LINGER_MS = 200
+"""Several requests of a partition go together, as they did when each partition waited for its turn: one by one they
+would take the brokers half of this machine."""
 RECONNECT_MS_MAX = 1_000
 """As the product's own clients have it: the default of ten seconds would show as a gap that is not the workers'."""
 
@@ -64,7 +67,7 @@ class Load:
             "bootstrap.servers": bootstrap_servers,
             "acks": "all",
             "enable.idempotence": True,
-            "linger.ms": 5,
+            "linger.ms": LINGER_MS,
             "message.timeout.ms": 0,
             "reconnect.backoff.max.ms": RECONNECT_MS_MAX,
             "queue.buffering.max.messages": QUEUED_MAX,
@@ -83,7 +86,7 @@ class Load:
         sent, turns = self.account.sent, self._turns
         for _ in range(count):
             partition = turns.index(min(turns))
-            producer, give_up_s = self._producers[partition // PARTITIONS_EACH], time.monotonic() + FLUSH_S_MAX
+            producer = self._producers[partition // PARTITIONS_EACH]
             value, headers = build(choose_kind(self._random), partition, sent[partition])
             while True:
                 try:
@@ -92,12 +95,6 @@ class Load:
                     )
                     break
                 except BufferError:
-                    producer.poll(TICK_S)
-                except KafkaException as error:
-                    # It may have been told of the topic by a broker that does not know yet that it has grown.
-                    if error.args[0].code() != KafkaError._UNKNOWN_PARTITION or time.monotonic() > give_up_s:
-                        raise
-                    producer.list_topics(self._topic, timeout=FLUSH_S_MAX)
                     producer.poll(TICK_S)
             sent[partition] += 1
             turns[partition] += 1
@@ -120,11 +117,9 @@ class Load:
     def poll(self, seconds: float) -> None:
         """Give the client time to call back."""
         until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            for producer in self._producers:
-                producer.poll(left / len(self._producers))
         for producer in self._producers:
             producer.poll(0)
+        time.sleep(max(0.0, until - time.monotonic()))
 
     def finish(self) -> Sent:
         """Wait for what is under way."""
