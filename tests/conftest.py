@@ -24,7 +24,8 @@ TIERS_WITH_A_BROKER = frozenset({"integration", "fault"})
 """Folders whose tests start brokers, workers and other processes; whatever the single test does."""
 
 BROWSER = "tests/browser"
-"""Its files go to one process together: a browser, and what it looks at, take longer to start than their tests."""
+TOGETHER = (BROWSER, "tests/integration/kafka", "tests/integration/topics")
+"""Folders whose files go to one process each: their browser, or their broker, take longer to start than most tests."""
 
 OBJECTS_LOOKED_THROUGH = 20_000
 """How many more objects than before there must be for the garbage collector to look through the new ones."""
@@ -84,10 +85,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class _Shares(LoadFileScheduling):  # type: ignore[misc]
-    """Files, and the folder that shares a browser."""
+    """Files, and the folders that share something."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return BROWSER if nodeid.startswith(f"{BROWSER}/") else super()._split_scope(nodeid)
+        folders = (folder for folder in TOGETHER if nodeid.startswith(f"{folder}/"))
+        return next(folders, None) or super()._split_scope(nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,4 +1,4 @@
-"""A cluster that lets in whom it knows only, and an environment on it, for the tests of a module."""
+"""A cluster that lets in whom it knows only, for the tests of this folder, and an environment on it for a module."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from tests.support.kafka.secured_broker import SecuredBroker, TokenServer, secur
 from tests.support.stages.secured import ROLES, Secured, principal
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]:
     with secured_broker(tmp_path_factory.mktemp("secured")) as broker:
         broker.add_users(principal(role) for role in ROLES)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -14,7 +13,7 @@ from hotswap_stream import bootstrap
 from hotswap_stream.kafka.reading import read_all
 from hotswap_stream.kafka.sessions import open_reader
 from hotswap_stream.settings import load_settings
-from tests.support.kafka.secured_broker import secured_broker
+from tests.support.kafka.secured_broker import SecuredBroker
 
 TOPIC, RECORDS = "known", 200
 READERS = 20
@@ -31,14 +30,13 @@ async def _read_often(options: Mapping[str, Any]) -> list[int]:
         return [await _read(options) for _ in range(READERS)]
 
 
-def test_each_reader_ends(tmp_path: Path) -> None:
-    with secured_broker(tmp_path) as broker:
-        for future in broker.admin.create_topics([NewTopic(TOPIC, 1, 1)]).values():
-            future.result()
-        producer = Producer({"bootstrap.servers": broker.root})
-        for _ in range(RECORDS):
-            producer.produce(TOPIC, b"x" * 1_000)
-        assert producer.flush(60) == 0
-        settings = load_settings(broker.by_certificate("ANONYMOUS"))
-        options = bootstrap.connection(settings).client_options()
-        assert uvloop.run(_read_often(options)) == [RECORDS] * READERS
+def test_each_reader_ends(secured: SecuredBroker) -> None:
+    for future in secured.admin.create_topics([NewTopic(TOPIC, 1, 1)]).values():
+        future.result()
+    producer = Producer({"bootstrap.servers": secured.root})
+    for _ in range(RECORDS):
+        producer.produce(TOPIC, b"x" * 1_000)
+    assert producer.flush(60) == 0
+    settings = load_settings(secured.by_certificate("ANONYMOUS"))
+    options = bootstrap.connection(settings).client_options()
+    assert uvloop.run(_read_often(options)) == [RECORDS] * READERS

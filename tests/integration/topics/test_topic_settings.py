@@ -4,7 +4,7 @@ broker whose own defaults break every promise."""
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +35,10 @@ from hotswap_stream.cli.app import build_app
 from hotswap_stream.kafka.connection import KafkaConnection
 from hotswap_stream.kafka.topic_partitions import broker_ids
 from hotswap_stream.settings import Settings
-from tests.support.kafka.generous_broker import RETENTION_BYTES, generous_broker
+from tests.support.kafka.generous_broker import RETENTION_BYTES
 from tests.support.stages.serving import MODEL, open_stage
 
 GONE_SECONDS_MAX = 60.0
-
-
-@pytest.fixture(scope="module")
-def generous() -> Iterator[str]:
-    with generous_broker() as servers:
-        yield servers
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,7 +38,6 @@ from hotswap_stream.workers.inference.fleet import Fleet
 from hotswap_stream.workers.inference.kafka_clients import answer_producer, reply_producer, request_consumer
 from hotswap_stream.workers.inference.limits import LoopLimits
 from hotswap_stream.workers.inference.windows.reading import TopicReader
-from tests.support.kafka.generous_broker import generous_broker
 
 SECONDS = 3.0
 """How long a client may go on asking; the topic would be there after the first question."""
@@ -47,10 +46,9 @@ Ask: TypeAlias = Callable[[KafkaConnection, str], Awaitable[object]]
 """A question to a cluster about a topic that is not there."""
 
 
-@pytest.fixture(scope="module")
-def generous() -> Iterator[KafkaConnection]:
-    with generous_broker() as servers:
-        yield KafkaConnection(bootstrap_servers=servers)
+@pytest.fixture
+def cluster(generous: str) -> KafkaConnection:
+    return KafkaConnection(bootstrap_servers=generous)
 
 
 def _settings(connection: KafkaConnection, prefix: str, home: Path) -> Settings:
@@ -163,25 +161,25 @@ ASKS: tuple[Ask, ...] = (
 )
 
 
-async def test_no_client_of_a_topic_that_is_not_there_makes_it(generous: KafkaConnection, topic_prefix: str) -> None:
+async def test_no_client_of_a_topic_that_is_not_there_makes_it(cluster: KafkaConnection, topic_prefix: str) -> None:
     """`describe` and any client's questions about a topic made it, with the broker's settings."""
 
     async def asked(ask: Ask) -> None:
         with suppress(KafkaError, HotswapError, TimeoutError):
             async with asyncio.timeout(3 * SECONDS):
-                await ask(generous, f"{topic_prefix}.{ask.__name__}")
+                await ask(cluster, f"{topic_prefix}.{ask.__name__}")
 
     await asyncio.gather(*map(asked, ASKS))
-    assert await topics_of(generous, topic_prefix) == frozenset()
+    assert await topics_of(cluster, topic_prefix) == frozenset()
 
 
 async def test_questions_about_a_model_that_is_not_there_make_no_topics(
-    generous: KafkaConnection, topic_prefix: str, tmp_path: Path
+    cluster: KafkaConnection, topic_prefix: str, tmp_path: Path
 ) -> None:
-    settings = _settings(generous, topic_prefix, tmp_path)
+    settings = _settings(cluster, topic_prefix, tmp_path)
     gateway = bootstrap.inference_gateway(settings, in_flight_max=1)
     history = KafkaRecordedHistory(
-        {**generous.client_options(), "request_timeout_ms": int(SECONDS * 1_000)}, bootstrap.topics(settings)
+        {**cluster.client_options(), "request_timeout_ms": int(SECONDS * 1_000)}, bootstrap.topics(settings)
     )
     given = Feedback(model_name="nobody", feedback_id="f", request_id="r", label=1, at=datetime.now(UTC))
 
@@ -190,7 +188,7 @@ async def test_questions_about_a_model_that_is_not_there_make_no_topics(
             return
 
     async with (
-        KafkaAnswerLookup(generous.client_options(), bootstrap.topics(settings)) as lookup,
+        KafkaAnswerLookup(cluster.client_options(), bootstrap.topics(settings)) as lookup,
         bootstrap.request_lag(settings) as lag,
         bootstrap.feedback_log(settings) as feedback,
     ):
@@ -212,15 +210,15 @@ async def test_questions_about_a_model_that_is_not_there_make_no_topics(
 
         await asyncio.gather(*map(settled, asked))
     await gateway.close()
-    assert await topics_of(generous, topic_prefix) == frozenset()
+    assert await topics_of(cluster, topic_prefix) == frozenset()
 
 
-async def test_the_broker_does_make_topics_for_others(generous: KafkaConnection, topic_prefix: str) -> None:
+async def test_the_broker_does_make_topics_for_others(cluster: KafkaConnection, topic_prefix: str) -> None:
     """Otherwise the tests above could not fail."""
-    producer = AIOKafkaProducer(**generous.client_options())
+    producer = AIOKafkaProducer(**cluster.client_options())
     await producer.start()
     try:
         await producer.send_and_wait(f"{topic_prefix}.made", b"v")
     finally:
         await producer.stop()
-    assert await topics_of(generous, topic_prefix) == {f"{topic_prefix}.made"}
+    assert await topics_of(cluster, topic_prefix) == {f"{topic_prefix}.made"}
