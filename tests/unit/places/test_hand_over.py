@@ -7,10 +7,14 @@ from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
 
+from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
+from hotswap_stream.workers.inference.loop import assignment, taking_over
+from hotswap_stream.workers.inference.loop.answered_places import AnsweredPlaces
 from hotswap_stream.workers.inference.loop.life import LoopLife
 from hotswap_stream.workers.inference.loop.parts import LoopParts
-from hotswap_stream.workers.inference.places.hand_over import UNKNOWN, Held, held_of
+from hotswap_stream.workers.inference.places.hand_over import UNKNOWN, Held, Place, given_up_places, held_of
 from hotswap_stream.workers.inference.requests.quarantine import Quarantine
 from tests.support.kafka.mock_broker import mock_broker, values_of
 from tests.support.stages.model_loop import ANSWERS, MODEL, REQUESTS, TOPICS, Host, ask, loop_parts
@@ -27,6 +31,7 @@ def address() -> Iterator[str]:
 def test_what_a_commit_says_is_read_again() -> None:
     for held in (Held("w1", 7), Held("a worker", 0, given_up=True), Held("a @ worker", 1, True, 41), Held("w @5", 2)):
         assert held_of(held.text()) == held
+    assert held_of(Held("w1", 7, leaving=True).text()) == Held("w1", 7, leaving=True)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +62,60 @@ def test_only_what_was_given_up_just_now_counts(given_up: int, generation: int, 
     """In an older generation somebody may have answered since."""
     assert Held("w1", given_up, given_up=True).is_for(generation) is counts
     assert not Held("w1", given_up).is_for(generation)
+    assert Held("w1", given_up, leaving=True).comes_for(generation) is counts
+    assert not Held("w1", given_up, given_up=True).comes_for(generation)
+    assert not Held("w1", given_up, leaving=True).is_for(generation), "its last answers are not there"
+
+
+@pytest.fixture
+def member(address: str) -> Iterator[Consumer]:
+    consumer = Consumer({"bootstrap.servers": address, "group.id": TOPICS.workers_group(MODEL), "log_level": 0})
+    yield consumer
+    consumer.close()
+
+
+def said(member: Consumer, partition: int) -> tuple[int, Held | None]:
+    [found] = member.committed([TopicPartition(REQUESTS, partition)], timeout=60)
+    return found.offset, held_of(found.metadata)
+
+
+async def test_who_lives_is_waited_for_while_its_last_answers_are_under_way(member: Consumer) -> None:
+    def committed(partition: int, offset: int, held: Held) -> None:
+        text = TopicPartition(REQUESTS, partition, offset, held.text())
+        member.commit(offsets=[text], asynchronous=False)
+
+    def asked_for() -> tuple[dict[int, Place], set[int]]:
+        return given_up_places(
+            member,
+            REQUESTS,
+            range(4),
+            8,
+            may_come=lambda worker: worker != "dead",
+            seconds_max=0.0,
+            stopped=lambda: False,
+        )
+
+    committed(0, 10, Held("w2", 7, given_up=True, chosen_by=4))
+    committed(1, 20, Held("w2", 7, leaving=True))
+    committed(2, 30, Held("dead", 7, leaving=True))
+    committed(3, 40, Held("w2", 5, leaving=True))  # somebody else may have had it since
+    assert asked_for() == ({0: Place(10, 4)}, {1})
+    committed(1, 25, Held("w2", 8, given_up=True, chosen_by=5))
+    assert asked_for() == ({0: Place(10, 4), 1: Place(25, 5)}, set())
+
+
+async def test_the_word_of_late_partitions_is_said_when_their_answers_are_there(member: Consumer) -> None:
+    answered, held = AnsweredPlaces(MODEL, REQUESTS), Held("w1", 7, given_up=True, chosen_by=4)
+    answered.begin({0: 10, 1: 20, 2: 30})
+    answered.leave_late(member, Held("w1", 7), [1])
+    answered.give_up(member, held, [0, 1], [0], asynchronous=False)
+    await until(lambda: said(member, 1) == (20, Held("w1", 7, leaving=True)))
+    assert (said(member, 0), answered.places) == ((10, held), {2: 30})
+    answered.answered(1, 25)
+    answered.answered(1, 24)
+    answered.give_up_late(member, held, {1})
+    await until(lambda: said(member, 1) == (25, held))
+    assert (answered.late, answered.places) == ({}, {2: 30})
 
 
 @asynccontextmanager
@@ -77,6 +136,19 @@ async def running(parts: LoopParts, worker: str) -> AsyncIterator[tuple[Host, th
         await task
 
 
+def ask_badly(address: str, partition: int) -> None:
+    """Write a request that gets an error."""
+    producer = Producer({"bootstrap.servers": address, "log_level": 0})
+    producer.produce(REQUESTS, b"{", partition=partition)
+    assert producer.flush(60) == 0
+
+
+def _number(value: bytes | None) -> float | None:
+    """What an answer answers; None for an error."""
+    outputs = msgspec.json.decode(value or b"").get("outputs")
+    return None if outputs is None else outputs[0]["data"][0]
+
+
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(SECONDS_MAX):
         while not condition():
@@ -90,22 +162,38 @@ async def asked(address: str, first: int, count: int) -> None:
 
 # librdkafka's broker waits nine seconds at each change of a group: begun early, it waits beside all others.
 @pytest.mark.timeout(240)
-async def test_partitions_go_from_one_to_another_and_back_with_nothing_answered_twice(address: str) -> None:
+async def test_partitions_go_from_one_to_another_and_back_with_nothing_answered_twice(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one an answer is under way for long when it goes: it is waited for, and that of the others goes at once."""
+    poll, held_back = DeadLetterSender.poll, threading.Event()
+    monkeypatch.setattr(DeadLetterSender, "poll", lambda sender: None if held_back.is_set() else poll(sender))
+    monkeypatch.setattr(assignment, "LATE_SECONDS_MAX", SECONDS_MAX)
+    monkeypatch.setattr(taking_over, "LEAVING_SECONDS_MAX", SECONDS_MAX)
     async with loop_parts(address) as parts, running(parts, "w1") as (first, _):
         await until(lambda: first.partitions == [(0, 1, 2, 3)])
         await asked(address, 0, 5)
+        await until(lambda: sum(first.sizes) == 20)
+        held_back.set()  # so the answer to a bad request waits for its dead letter, and what is behind it waits, too
+        await asyncio.to_thread(ask_badly, address, 2)
+        await asyncio.to_thread(ask, address, 5, 1, 2)
         async with running(parts, "w2") as (second, leaving):
-            await until(lambda: second.partitions == [(2, 3)])
+            await until(lambda: second.partitions == [(3,)])
             assert first.partitions == [(0, 1, 2, 3), (0, 1)], "what stays is not begun anew"
-            await asked(address, 5, 5)
-            await until(lambda: sum(first.sizes) + sum(second.sizes) == 40)
-            assert sum(second.sizes) >= 10
+            await asyncio.to_thread(ask, address, 6, 1, 2)
+            held_back.clear()
+            await until(lambda: second.partitions == [(3,), (2, 3)])
+            for partition, done in enumerate((0, 0, 2, 0)):
+                await asyncio.to_thread(ask, address, 5 + done, 5 - done, partition)
+            await until(lambda: sum(first.sizes) + sum(second.sizes) == 41)
+            assert sum(second.sizes) >= 9
             leaving.set()
             await until(lambda: first.partitions[-1] == (0, 1, 2, 3))
             # Answered until the other one had them; its own word of that comes a moment later.
-            await until(lambda: second.partitions == [(2, 3), ()])
+            await until(lambda: second.partitions == [(3,), (2, 3), ()])
         await asked(address, 10, 5)
-        await until(lambda: sum(first.sizes) + sum(second.sizes) == 60)
+        await until(lambda: sum(first.sizes) + sum(second.sizes) == 61)
     for partition in range(4):
-        values = await asyncio.to_thread(values_of, address, ANSWERS, partition, 15)
-        assert len(values) == 15
+        values = await asyncio.to_thread(values_of, address, ANSWERS, partition, 15 + (partition == 2))
+        numbers = [_number(value) for value in values]
+        assert numbers == [*range(5), *([None] if partition == 2 else []), *range(5, 15)]

@@ -28,6 +28,8 @@ class AnsweredPlaces:
         """Monotonic: when the partitions were assigned, the last time."""
         self._model_name = model_name
         self._request_topic = request_topic
+        self.late: dict[int, int] = {}
+        """The same of partitions that were given up while answers of theirs were under way: whoever has them waits."""
         self._uncommitted: dict[int, int] = {}
         self._empty: dict[int, tuple[int, int]] = {}
         """Partition → place and end between which no request waits, but markers of transactions stand."""
@@ -45,12 +47,15 @@ class AnsweredPlaces:
     def clear(self) -> None:
         """Forget the partitions: they are somebody else's."""
         self.places = {}
+        self.late.clear()
         self._uncommitted.clear()
         self._empty.clear()
 
     def answered(self, partition: int, next_offset: int) -> None:
         """Note that the answers to all requests below the offset are in their topic."""
         self.any = True
+        if partition in self.late:
+            self.late[partition] = max(next_offset, self.late[partition])
         # Of a partition that was given up, or begun anew, answers may still be on their way
         if next_offset > self.places.get(partition, next_offset):
             self._uncommitted[partition] = self.places[partition] = next_offset
@@ -84,6 +89,16 @@ class AnsweredPlaces:
             for kept in (self._uncommitted, self._empty):
                 kept.pop(part, None)
         self.places = {part: place for part, place in self.places.items() if part not in partitions}
+
+    def leave_late(self, member: Consumer, held: Held, partitions: Collection[int]) -> None:
+        """Say that partitions are about to be given up, and that answers of theirs are still under way."""
+        places = {part: self.places[part] for part in partitions}
+        self._commit(member, Held(held.worker, held.generation, leaving=True), places, asynchronous=True)
+        self.late |= places
+
+    def give_up_late(self, member: Consumer, held: Held, finished: Collection[int]) -> None:
+        """Say behind the last answers of late partitions that these are there, and forget them."""
+        self._commit(member, held, {part: self.late.pop(part) for part in finished}, asynchronous=True)
 
     def _commit(self, member: Consumer, held: Held, places: Mapping[int, int], *, asynchronous: bool) -> None:
         if not places:

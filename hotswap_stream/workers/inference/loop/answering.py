@@ -124,9 +124,12 @@ class Answering:
         self._computing.abandon(wait=not self._stopping.is_set())
         self._guard.drop_probes()
 
-    def leave(self, partitions: Collection[int]) -> None:
-        """Forget what was seen of partitions of which nothing is being computed, and what Kafka was not given."""
-        self._sender.forget(partitions)
+    def leave(self, partitions: Collection[int], *, sending: Collection[int] = ()) -> None:
+        """Forget what was seen of partitions of which nothing is being computed, and what Kafka was not given.
+
+        What was computed of those that are `sending` is given to Kafka yet.
+        """
+        self._sender.forget(set(partitions).difference(sending))
         self._ids.forget(partitions)
         self._windows.release(partitions)
 

@@ -36,9 +36,11 @@ COUNT_SECONDS = 2.0
 """How often it is looked whether the requests have more partitions."""
 SOON_SECONDS = 0.005
 """How long requests are waited for while partitions are on their way."""
-GIVE_UP_SECONDS_MAX = 1.0
-"""How long the answers of partitions that went to others are waited for. Whoever has them waits for a word of it no
-longer (`taking_over.GIVEN_UP_SECONDS_MAX`), and what comes later is void or goes on in order."""
+GIVE_UP_SECONDS_MAX = 0.3
+"""How long the answers of partitions that went to others are waited for at once: well below what whoever has them waits
+for a word (`taking_over.GIVEN_UP_SECONDS_MAX`). It hears then that they are under way, and waits for them."""
+LATE_SECONDS_MAX = 7.5
+"""How long these are sent on. Below `taking_over.LEAVING_SECONDS_MAX`, after which somebody else answers."""
 HOLD_SECONDS = 0.2
 """How often it is looked whether Kafka takes the answers of each partition."""
 IDLE_SECONDS = 0.02
@@ -100,6 +102,8 @@ class Assignment:
         self._next_count = 0.0
         self._next_commit = 0.0
         self._next_hold = 0.0
+        self._late_until: dict[int, float] = {}
+        """Partitions that went to others while answers of theirs were under way; monotonic."""
 
     # --- the group ---------------------------------------------------------------------------------------------------
 
@@ -135,7 +139,8 @@ class Assignment:
     @property
     def left(self) -> bool:
         """Whether nothing is to be answered here any more, after `leave`."""
-        return self._generation == UNKNOWN or not (self._given or self._intake.positions or self._moving)
+        busy = self._given or self._intake.positions or self._moving or self._late_until
+        return self._generation == UNKNOWN or not busy
 
     def _mark(self) -> str:
         """Return the topic that stands for the number of partitions in what this member tells the group.
@@ -174,8 +179,8 @@ class Assignment:
     @property
     def patience_s(self) -> float:
         """How long the loop may wait for a request."""
-        soon = self._taking.busy or self._moving or self._clients.sender.waiting or not self._intake.positions
-        return SOON_SECONDS if soon else POLL_SECONDS
+        soon = self._taking.busy or self._moving or self._clients.sender.waiting or self._late_until
+        return SOON_SECONDS if soon or not self._intake.positions else POLL_SECONDS
 
     def turn(self) -> None:
         """Hear of the group, give up what went to others, begin what was found, commit. KafkaException."""
@@ -184,6 +189,8 @@ class Assignment:
             self._follow(self._news.pop(0))
         for found in self._taking.found(serving=bool(self._intake.positions)):
             self._begin(found)
+        if self._late_until:
+            self._speak_late()
         self._count_if_due()
         self._hold_if_due()
         self._commit_if_due()
@@ -216,6 +223,7 @@ class Assignment:
         self._alone.drop()
         self._intake.drop()
         self._answered.clear()
+        self._late_until.clear()
         self._answering.drop()
 
     def close(self) -> None:
@@ -233,6 +241,7 @@ class Assignment:
         known = UNKNOWN < given.generation <= self._generation + 1 and self._generation != UNKNOWN
         self._given, self._generation = given.partitions, given.generation
         self._served.given(given.partitions)
+        self._end_late(given.partitions)
         serving = set(self._intake.positions)
         self._give_up(serving - given.partitions if known else serving)
         self._taking.cancel(self._taking.wanted - given.partitions if known else None)
@@ -251,10 +260,31 @@ class Assignment:
         finished = self._answering.finish(partitions, seconds_max=GIVE_UP_SECONDS_MAX)
         gone = [partition for partition in partitions if partition in self._intake.positions]
         self._intake.leave(gone)
+        late = set(gone) - finished
+        self._answered.leave_late(self._clients.member, self._held(), late)
         self._answered.give_up(self._clients.member, self._held(given_up=True), gone, finished)
-        self._answering.leave(gone)
-        _log.info("partitions_given_up", model_name=self._parts.model_name, partitions=sorted(gone))
+        self._answering.leave(gone, sending=late)
+        self._late_until |= dict.fromkeys(late, time.monotonic() + LATE_SECONDS_MAX)
+        _log.info("partitions_given_up", model_name=self._parts.model_name, partitions=sorted(gone), late=sorted(late))
         self._tell()
+
+    def _speak_late(self) -> None:
+        """Say of which partitions that went to others the last answers are there by now. KafkaException."""
+        there = self._clients.sender.settle(self._late_until, seconds_max=0.0)
+        if there:
+            self._answered.give_up_late(self._clients.member, self._held(given_up=True), there)
+            _log.info("late_partitions_given_up", model_name=self._parts.model_name, partitions=sorted(there))
+        now_s = time.monotonic()
+        self._end_late(there | {partition for partition, until_s in self._late_until.items() if until_s < now_s})
+
+    def _end_late(self, partitions: Collection[int]) -> None:
+        """Send nothing more of partitions that went to others."""
+        late = self._late_until.keys() & partitions
+        if late:
+            self._clients.sender.forget(late)
+        for partition in late:
+            del self._late_until[partition]
+            self._answered.late.pop(partition, None)
 
     def _begin(self, found: Found) -> None:
         """Answer partitions whose places are known now."""

@@ -28,11 +28,11 @@ from hotswap_stream.workers.inference.windows.reading import TopicReader
 _log = structlog.get_logger(__name__)
 
 GIVEN_UP_SECONDS_MAX = 1.2
-"""How long whoever had a partition before, and lives, has to say that it gave it up; then its answers are read.
-
-Longer than that one waits for what it has under way (`assignment.GIVE_UP_SECONDS_MAX`): else that would come between
-the answers from here, by an older event than theirs.
-"""
+"""How long whoever had a partition before, and lives, has to say that it gave it up; then its answers are read. Well
+longer than it takes to say at least that they are under way (`assignment.GIVE_UP_SECONDS_MAX`)."""
+LEAVING_SECONDS_MAX = 8.0
+"""The same where it says that its last answers are still under way. Meanwhile these come; answers that were written
+before they are there would be void, or make the later ones of them count: those of a version that is active no more."""
 FOUND_SECONDS_MAX = 30.0
 """After so long without a place the life ends where nothing else is answered; another one connects anew."""
 AGAIN_SECONDS = 0.3
@@ -107,7 +107,8 @@ class TakingOver:
     def start(self, partitions: Collection[int], generation: int) -> None:
         """Begin to look at partitions that were given to this worker in a generation of its group."""
         if partitions:
-            search = Search(frozenset(partitions), generation, found_s=time.monotonic())
+            now_s = time.monotonic()
+            search = Search(frozenset(partitions), generation, found_s=now_s, began_s=now_s)
             self._searches.append(search)
             self._submit(search)
 
@@ -201,7 +202,8 @@ class TakingOver:
             error = KafkaException(KafkaError(KafkaError._FAIL, f"places cannot be read: {failed!r}"))
         self._looks.put(self._judged(search, found, left, error))
         if left & search.wanted:
-            search.next_s = time.monotonic() + min(AGAIN_SECONDS_MAX, AGAIN_SECONDS * 2 ** min(search.looks, 10))
+            doubled = 0 if search.leaving else min(search.looks, 10)
+            search.next_s = time.monotonic() + min(AGAIN_SECONDS_MAX, AGAIN_SECONDS * 2**doubled)
             search.looks += 1
             self._submit(search)
 
@@ -211,7 +213,8 @@ class TakingOver:
             search.found_s, search.looks = now_s, 0
             return Look(search, found, left)
         last = self._tails.error
-        said = str(error) if error is not None else "their leaders are away" if last is None else str(last)
+        why = "their last answers are under way" if search.leaving else "their leaders are away"
+        said = str(error) if error is not None else why if last is None else str(last)
         _log.warning(
             "partitions_looked_at_again",
             model_name=self._parts.model_name,
@@ -232,7 +235,7 @@ class TakingOver:
         if search.left is None:
             search.left = frozenset(self._served.look(client, search.wanted))
         partitions = search.left & search.wanted
-        given_up = given_up_places(
+        given_up, leaving = given_up_places(
             client,
             parts.request_topic,
             partitions if search.generation != UNKNOWN else (),
@@ -242,11 +245,14 @@ class TakingOver:
             stopped=lambda: self._closed or self._stopping.is_set(),
         )
         known_s = time.monotonic()
+        if known_s - search.began_s > LEAVING_SECONDS_MAX:
+            leaving.clear()
+        search.leaving = bool(leaving)
         places = resume_positions(
             client,
             self._tails,
             parts.request_topic,
-            sorted(partitions),
+            sorted(partitions - leaving),
             given_up,
             wanted=lambda: search.wanted,
             hurried=lambda: bool(self._queued),

@@ -46,10 +46,12 @@ class Held(Struct, frozen=True):
     given_up: bool = False
     chosen_by: int | None = None
     """The registry offset of the event that chose the version of its last answers, if it says so."""
+    leaving: bool = False
+    """Whether it gives the partition up, and its last answers are still under way."""
 
     def text(self) -> str:
         """Return what the commit carries."""
-        state = "given-up" if self.given_up else "held"
+        state = "given-up" if self.given_up else "leaving" if self.leaving else "held"
         chosen_by = "" if self.chosen_by is None else f"{_CHOSEN_BY}{self.chosen_by}"
         return f"{_WORD} {state} {self.generation} {self.worker[:_WORKER_CHARACTERS_MAX]}{chosen_by}"
 
@@ -60,20 +62,24 @@ class Held(Struct, frozen=True):
         """
         return self.given_up and UNKNOWN < generation - 1 <= self.generation
 
+    def comes_for(self, generation: int) -> bool:
+        """Return whether a word for those who were given it in this generation is still to come."""
+        return self.leaving and UNKNOWN < generation - 1 <= self.generation
+
 
 def held_of(text: str | None) -> Held | None:
     """Return what a commit says; None for any text that is not a worker's."""
     word, _, rest = (text or "").partition(" ")
     state, _, rest = rest.partition(" ")
     generation, _, worker = rest.partition(" ")
-    if word != _WORD or state not in ("held", "given-up") or not worker:
+    if word != _WORD or state not in ("held", "leaving", "given-up") or not worker:
         return None
     if not (generation.isascii() and generation.isdigit() and len(generation) <= 10):
         return None
     name, _, offset = worker.rpartition(_CHOSEN_BY)
     if state == "given-up" and name and offset.isascii() and offset.isdigit() and len(offset) <= _OFFSET_DIGITS_MAX:
         return Held(name, int(generation), state == "given-up", int(offset))
-    return Held(worker, int(generation), state == "given-up")
+    return Held(worker, int(generation), state == "given-up", leaving=state == "leaving")
 
 
 def generation_of(member: Consumer) -> int:
@@ -99,8 +105,8 @@ def given_up_places(
     may_come: Callable[[str], bool],
     seconds_max: float,
     stopped: Callable[[], bool],
-) -> dict[int, Place]:
-    """Return the places in those partitions whose former worker says that it gave them up. Blocking.
+) -> tuple[dict[int, Place], set[int]]:
+    """Ask the former workers of partitions, who may have given them up. Blocking.
 
     Args:
         client: A consumer by the name of the workers' group.
@@ -110,9 +116,13 @@ def given_up_places(
         may_come: Whether a worker may be about to say so.
         seconds_max: How long it is waited for.
         stopped: Asked whether nobody wants to know any more.
+
+    Returns:
+        The places in those partitions whose former worker says that it gave them up, and the partitions whose former
+        worker lives and says that its last answers are still under way.
     """
     give_up_s = time.monotonic() + seconds_max
-    waiting, found = set(partitions), dict[int, Place]()
+    waiting, found, leaving = set(partitions), dict[int, Place](), set[int]()
     while waiting and not stopped():
         try:
             wanted = [TopicPartition(request_topic, number) for number in sorted(waiting)]
@@ -120,13 +130,17 @@ def given_up_places(
                 held = held_of(place.metadata)
                 if held is not None and held.is_for(generation) and place.offset >= 0:
                     found[place.partition] = Place(place.offset, held.chosen_by)
+                elif held is not None and held.comes_for(generation) and may_come(held.worker):
+                    leaving.add(place.partition)
                 elif place.offset < 0 or not (held is None or held.given_up or may_come(held.worker)):
                     waiting.discard(place.partition)  # it was held by nobody who could give it up
+                    leaving.discard(place.partition)
         except KafkaException as error:  # then the answers say where to go on
             _log.debug("commits_not_read", topic=request_topic, error=str(error))
+            leaving.clear()
             break
         waiting -= found.keys()
         if not waiting or time.monotonic() > give_up_s:
             break
         time.sleep(POLL_SECONDS)
-    return found
+    return found, leaving - found.keys()

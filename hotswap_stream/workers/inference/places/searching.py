@@ -28,6 +28,9 @@ class Search(Struct):
     next_s: float = 0.0
     found_s: float = 0.0
     """When something was found the last time, or the search began."""
+    began_s: float = 0.0
+    leaving: bool = False
+    """Whether somebody still writes the last answers of some, as the last look found."""
 
 
 class Look(Struct, frozen=True):
