@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 import msgspec
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from msgspec import Struct
 
 from tests.torture.request_kinds import build, choose_kind
@@ -96,23 +96,34 @@ class Load:
                     break
                 except BufferError:
                     producer.poll(TICK_S)
+                except KafkaException as error:
+                    # A broker that has just started may have told this client of the partitions there were before.
+                    if error.args[0].code() != KafkaError._UNKNOWN_PARTITION:
+                        raise
+                    self._wait_for(producer, len(sent))
             sent[partition] += 1
             turns[partition] += 1
 
     def grow(self) -> None:
         """Send to all partitions from here on: there are more now."""
-        before, give_up_s = len(self.account.sent), time.monotonic() + FLUSH_S_MAX
-        while (found := self._partitions()) <= before:
-            if time.monotonic() > give_up_s:
-                return self._fail(f"{self._topic} has no more than {before} partitions")
-            self.poll(TICK_S)
+        before = len(self.account.sent)
+        found = self._wait_for(self._producers[0], before + 1)
+        self._make(found)
+        for producer in self._producers:
+            self._wait_for(producer, found)
         self.account.sent += [0] * (found - before)
         self._turns = [0] * found
-        self._make(found)
-        return None
 
-    def _partitions(self) -> int:
-        return len(self._producers[0].list_topics(self._topic, timeout=FLUSH_S_MAX).topics[self._topic].partitions)
+    def _wait_for(self, producer: Producer, partitions: int) -> int:
+        """Return how many partitions a client knows, once these are at least as many. TimeoutError."""
+        give_up_s = time.monotonic() + FLUSH_S_MAX
+        while True:
+            found = producer.list_topics(self._topic, timeout=FLUSH_S_MAX).topics[self._topic].partitions
+            if len(found) >= partitions:
+                return len(found)
+            if time.monotonic() > give_up_s:
+                raise TimeoutError(f"{self._topic} has no more than {len(found)} partitions")
+            self.poll(TICK_S)
 
     def poll(self, seconds: float) -> None:
         """Give the client time to call back."""

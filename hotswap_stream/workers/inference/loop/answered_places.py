@@ -67,7 +67,7 @@ class AnsweredPlaces:
         self._commit(member, held, places, asynchronous=asynchronous)
 
     def hold(self, member: Consumer, held: Held, partitions: Collection[int]) -> None:
-        """Say that partitions that somebody gave up are held again."""
+        """Say that partitions are held: whoever is given them next waits for a word, also before the first answer."""
         self._commit(member, held, {part: self.places[part] for part in partitions}, asynchronous=True)
 
     def give_up(

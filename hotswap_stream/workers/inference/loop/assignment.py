@@ -294,7 +294,7 @@ class Assignment:
         windows_topic = self._parts.windows_topic if self._windows.active else None
         self._clients.sender.expect(found.positions, windows_topic)
         self._answered.begin(found.positions)
-        self._answered.hold(self._clients.member, self._held(), found.given_up)
+        self._answered.hold(self._clients.member, self._held(), found.positions)
         self._intake.begin(found.positions)
         self._alone.begin(self._answered.places)
         self._tell()
