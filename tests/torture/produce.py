@@ -7,9 +7,11 @@ standard output is a JSON `Sent`; the last one has `done`. Exit code 1: a reques
 
 import argparse
 import logging
+import math
 import signal
 import sys
 import time
+from functools import partial
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from random import Random
@@ -60,8 +62,12 @@ class Load:
     ) -> None:
         self.account = Sent([0] * partitions)
         self._topic = topic
-        self._turns = [0] * partitions
-        """Requests by partition since the topic grew last."""
+        self._turns: list[float] = [0.0] * partitions
+        """Requests by partition since the topic grew last; infinite while the first of a partition is under way.
+
+        A broker holds a producer to its order only from the first record on that it took. Were that one refused for a
+        moment, as where a partition is very new, it would take the next, and the first would never be there.
+        """
         self._random = Random(f"{seed}/requests")
         self._options: dict[str, Any] = {
             "bootstrap.servers": bootstrap_servers,
@@ -86,13 +92,15 @@ class Load:
         sent, turns = self.account.sent, self._turns
         for _ in range(count):
             partition = turns.index(min(turns))
+            if turns[partition] == math.inf:
+                return
             producer = self._producers[partition // PARTITIONS_EACH]
+            first = not sent[partition]
             value, headers = build(choose_kind(self._random), partition, sent[partition])
+            on_delivery = partial(self._opened, partition) if first else self._delivered
             while True:
                 try:
-                    producer.produce(
-                        self._topic, value, partition=partition, headers=headers, on_delivery=self._delivered
-                    )
+                    producer.produce(self._topic, value, partition=partition, headers=headers, on_delivery=on_delivery)
                     break
                 except BufferError:
                     producer.poll(TICK_S)
@@ -102,7 +110,7 @@ class Load:
                         raise
                     self._wait_for(producer, len(sent))
             sent[partition] += 1
-            turns[partition] += 1
+            turns[partition] = math.inf if first else turns[partition] + 1
 
     def grow(self) -> None:
         """Send to all partitions from here on: there are more now."""
@@ -112,7 +120,7 @@ class Load:
         for producer in self._producers:
             self._wait_for(producer, found)
         self.account.sent += [0] * (found - before)
-        self._turns = [0] * found
+        self._turns = [math.inf if turn == math.inf else 0.0 for turn in self._turns] + [0.0] * (found - before)
 
     def _wait_for(self, producer: Producer, partitions: int) -> int:
         """Return how many partitions a client knows, once these are at least as many. TimeoutError."""
@@ -139,6 +147,11 @@ class Load:
             self._fail(f"{left} requests were not confirmed within {FLUSH_S_MAX} s")
         self.account.done = True
         return self.account
+
+    def _opened(self, partition: int, error: KafkaError | None, message: Message) -> None:
+        """Go on with a partition whose first request is there."""
+        self._turns[partition] = min((turn for turn in self._turns if turn != math.inf), default=0.0)
+        self._delivered(error, message)
 
     def _delivered(self, error: KafkaError | None, _message: Message) -> None:
         if error is None:
