@@ -15,6 +15,8 @@ _log = structlog.get_logger(__name__)
 
 SURE_SECONDS = STANDSTILL_SECONDS_MAX / 2
 """What seems to have stood still for longer is looked at once more."""
+LATE_AGAIN_SECONDS = 0.3
+"""How often it is said of late partitions that their last answers are under way."""
 
 
 class AnsweredPlaces:
@@ -30,6 +32,7 @@ class AnsweredPlaces:
         self._request_topic = request_topic
         self.late: dict[int, int] = {}
         """The same of partitions that were given up while answers of theirs were under way: whoever has them waits."""
+        self._next_late_s = 0.0
         self._uncommitted: dict[int, int] = {}
         self._empty: dict[int, tuple[int, int]] = {}
         """Partition → place and end between which no request waits, but markers of transactions stand."""
@@ -97,8 +100,15 @@ class AnsweredPlaces:
         self.late |= places
 
     def give_up_late(self, member: Consumer, held: Held, finished: Collection[int]) -> None:
-        """Say behind the last answers of late partitions that these are there, and forget them."""
+        """Say behind the last answers of late partitions that these are there, and of the others that they come.
+
+        That again and again: while the group decides anew a commit is refused.
+        """
         self._commit(member, held, {part: self.late.pop(part) for part in finished}, asynchronous=True)
+        now_s = time.monotonic()
+        if now_s >= self._next_late_s:
+            self._next_late_s = now_s + LATE_AGAIN_SECONDS
+            self._commit(member, Held(held.worker, held.generation, leaving=True), self.late, asynchronous=True)
 
     def _commit(self, member: Consumer, held: Held, places: Mapping[int, int], *, asynchronous: bool) -> None:
         if not places:

@@ -271,8 +271,8 @@ class Assignment:
     def _speak_late(self) -> None:
         """Say of which partitions that went to others the last answers are there by now. KafkaException."""
         there = self._clients.sender.settle(self._late_until, seconds_max=0.0)
+        self._answered.give_up_late(self._clients.member, self._held(given_up=True), there)
         if there:
-            self._answered.give_up_late(self._clients.member, self._held(given_up=True), there)
             _log.info("late_partitions_given_up", model_name=self._parts.model_name, partitions=sorted(there))
         now_s = time.monotonic()
         self._end_late(there | {partition for partition, until_s in self._late_until.items() if until_s < now_s})
