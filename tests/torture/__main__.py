@@ -103,7 +103,8 @@ def _summary(verdict: Verdict, seconds: float) -> str:
         f"({verdict.error_answers} of them errors), {verdict.void_answers} void ones, {verdict.swaps} swaps",
         f"faults: {', '.join(f'{count} {kind}' for kind, count in verdict.faults.items())}",
         f"longest gap between answers {verdict.longest_gap_ms} ms, in one partition "
-        f"{verdict.longest_partition_gap_ms} ms; answers took {verdict.answer_ms} ms",
+        f"{verdict.longest_partition_gap_ms} ms, of that while the next request was in its topic at most "
+        f"{verdict.longest_wait_ms} ms; answers took {verdict.answer_ms} ms",
         "longest gaps in a partition, and what they were made of (docs/explanation/torture.md):",
         *(f"  {gap.line()}" for gap in verdict.partition_gaps),
         "longest gaps anywhere:",

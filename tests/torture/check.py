@@ -22,7 +22,7 @@ from hotswap_events.topics import Topics
 from hotswap_stream.application.log.port import LogRecord
 from tests.torture.facts import RunFacts
 from tests.torture.findings import Findings, Place
-from tests.torture.gaps import Gap, longest_gaps
+from tests.torture.gaps import Gap, longest_gaps, longest_wait_ms
 from tests.torture.judge import AnswerRecord, PartitionJudge
 from tests.torture.request_kinds import GOOD, HOSTILE, KINDS, MODEL, NotOurRequestError, read
 from tests.torture.request_table import RequestTable
@@ -66,6 +66,8 @@ class Verdict(Struct, kw_only=True):
     """Between two valid answers, whatever their partitions."""
     longest_partition_gap_ms: int = 0
     """Between two valid answers in one partition."""
+    longest_wait_ms: int = 0
+    """The same, without the time in which the next request was not in its topic yet."""
     partition_gaps: list[Gap] = []
     """The longest of them, each of another time, and what they were made of."""
     gaps: list[Gap] = []
@@ -117,6 +119,7 @@ def judge_topics(bootstrap_servers: str, prefix: str, run: RunFacts | None = Non
             verdict.longest_partition_gap_ms = max(verdict.longest_partition_gap_ms, _longest_gap(there))
             answered.append(there)
             asked.append(requests.timestamps_ms[judge.timestamps_ms > 0])
+            verdict.longest_wait_ms = max(verdict.longest_wait_ms, longest_wait_ms(there, asked[-1]))
             latencies.append(there - asked[-1])
             if requests.count and len(there):
                 took_ms = int(there.max() - requests.timestamps_ms[0])
@@ -131,7 +134,7 @@ def judge_topics(bootstrap_servers: str, prefix: str, run: RunFacts | None = Non
     verdict.answer_ms = _percentiles(np.concatenate(latencies))
     verdict.answer_ms_by_tenth = by_tenth(np.concatenate(asked), np.concatenate(latencies))
     if run is not None:
-        verdict.partition_gaps, verdict.gaps = longest_gaps(run, answered)
+        verdict.partition_gaps, verdict.gaps = longest_gaps(run, answered, asked)
         _compare(run, sent, findings)
         verdict.faults = dict(sorted(Counter(fault.kind for fault in run.faults).items()))
     verdict.problems, verdict.examples, verdict.places = findings.counts, findings.examples, findings.places

@@ -17,15 +17,16 @@ STEP_S = 0.05
 _BEFORE_S = 1.0
 """A fault so long before a gap belongs to it, too."""
 
-State = Literal["served", "regrouping", "starting", "paused", "blocked"]
-_STATES: tuple[State, ...] = ("served", "regrouping", "starting", "paused", "blocked")
+State = Literal["served", "unwritten", "regrouping", "starting", "paused", "blocked"]
+_STATES: tuple[State, ...] = ("served", "unwritten", "regrouping", "starting", "paused", "blocked")
 """From good to bad: see `Gap`."""
 
 
 class Gap(Struct, frozen=True, kw_only=True):
     """Some seconds without a valid answer, and what they were made of: each moment counts for the first that fits.
 
-    `blocked_s`: no broker took requests or answers of the partition. `paused_s`: whoever has it was stopped (SIGSTOP).
+    `blocked_s`: no broker took requests or answers of the partition. `unwritten_s`: the request that was answered next
+    was not in its topic yet, so there was nothing to answer. `paused_s`: whoever has it was stopped (SIGSTOP).
     `starting_s`: nobody had it, and no worker ran but those that were being started. `regrouping_s`: nobody had it
     though a worker ran. `served_s`: a worker had it, and its brokers were there.
     """
@@ -39,6 +40,7 @@ class Gap(Struct, frozen=True, kw_only=True):
     starting_s: float
     regrouping_s: float
     served_s: float
+    unwritten_s: float = 0.0
     alike: int
     """The number of further partitions in which the longest part of the same time was a gap, too."""
     faults: list[str]
@@ -132,13 +134,25 @@ class Account:
             if fault.at_s < until_s and _end(fault) > from_s - _BEFORE_S
         ]
 
-    def gap(self, partition: int | None, partitions: int, from_s: float, seconds: float, alike: int) -> Gap:
-        """Look at each moment of a gap; where no partition was answered, what is best of all partitions counts."""
+    def gap(
+        self, partition: int | None, partitions: int, from_s: float, seconds: float, alike: int, written_s: float = 0.0
+    ) -> Gap:
+        """Look at each moment of a gap; where no partition was answered, what is best of all partitions counts.
+
+        Args:
+            partition: The partition; None for all.
+            partitions: How many there are.
+            from_s: When the gap began.
+            seconds: Its length.
+            alike: See `Gap`.
+            written_s: When the request that was answered at its end was in its topic.
+        """
         spent = dict.fromkeys(_STATES, 0)
         looked_at = range(partitions) if partition is None else (partition,)
         moments = np.arange(from_s, from_s + seconds, STEP_S).tolist()
         for at_s in moments:
-            spent[min((self.state(number, at_s) for number in looked_at), key=_STATES.index)] += 1
+            state = min((self.state(number, at_s) for number in looked_at), key=_STATES.index)
+            spent["unwritten" if at_s < written_s and state != "blocked" else state] += 1
         share = {name: round(seconds * count / max(1, len(moments)), 2) for name, count in spent.items()}
         return Gap(
             partition=partition,
@@ -149,43 +163,62 @@ class Account:
             starting_s=share["starting"],
             regrouping_s=share["regrouping"],
             served_s=share["served"],
+            unwritten_s=share["unwritten"],
             alike=alike,
             faults=self.faults(from_s, from_s + seconds),
         )
 
 
-def longest_gaps(run: RunFacts, answered_ms: Sequence[npt.NDArray[np.int64]]) -> tuple[list[Gap], list[Gap]]:
+def longest_gaps(
+    run: RunFacts, answered_ms: Sequence[npt.NDArray[np.int64]], written_ms: Sequence[npt.NDArray[np.int64]]
+) -> tuple[list[Gap], list[Gap]]:
     """Return the longest gaps in a partition, each of another time, and the longest anywhere.
 
     Args:
         run: What was done when.
         answered_ms: For each partition, when its requests were answered; in ms since 1970.
+        written_ms: When these requests were in their topic.
     """
     account = Account(run)
     found = [
-        (from_s, seconds, number)
+        (from_s, seconds, number, (int(written_ms[number][place + 1]) - run.began_ms) / 1_000)
         for number, times_ms in enumerate(answered_ms)
-        for from_s, seconds in _gaps(times_ms, run.began_ms)
+        for from_s, seconds, place in _gaps(times_ms, run.began_ms)
     ]
-    chosen: list[tuple[float, float, int, int]] = []
-    for from_s, seconds, number in sorted(found, key=lambda gap: -gap[1]):
+    chosen: list[tuple[float, float, int, int, float]] = []
+    for from_s, seconds, number, written_s in sorted(found, key=lambda gap: -gap[1]):
         if len(chosen) < SHOWN_MAX and not any(_overlap(from_s, seconds, *each[:2]) for each in chosen):
-            alike = {other for start_s, length_s, other in found if _overlap(start_s, length_s, from_s, seconds)}
-            chosen.append((from_s, seconds, number, len(alike - {number})))
+            alike = {other for start_s, length_s, other, _ in found if _overlap(start_s, length_s, from_s, seconds)}
+            chosen.append((from_s, seconds, number, len(alike - {number}), written_s))
     everywhere = sorted(
         _gaps(np.sort(np.concatenate(answered_ms)), run.began_ms) if len(answered_ms) else (), key=lambda gap: -gap[1]
     )
     partitions = len(answered_ms)
     return (
-        [account.gap(number, partitions, from_s, seconds, alike) for from_s, seconds, number, alike in chosen],
-        [account.gap(None, partitions, from_s, seconds, 0) for from_s, seconds in everywhere[:SHOWN_MAX]],
+        [
+            account.gap(number, partitions, from_s, seconds, alike, written_s)
+            for from_s, seconds, number, alike, written_s in chosen
+        ],
+        [account.gap(None, partitions, from_s, seconds, 0) for from_s, seconds, _ in everywhere[:SHOWN_MAX]],
     )
 
 
-def _gaps(times_ms: npt.NDArray[np.int64], began_ms: int) -> Iterable[tuple[float, float]]:
+def longest_wait_ms(answered_ms: npt.NDArray[np.int64], written_ms: npt.NDArray[np.int64]) -> int:
+    """Return the longest time without an answer in a partition while the next request was in its topic, in ms.
+
+    Args:
+        answered_ms: When its requests were answered, in their order.
+        written_ms: When these requests were in their topic.
+    """
+    waited = answered_ms[1:] - np.maximum(answered_ms[:-1], written_ms[1:])
+    return int(waited.max()) if len(waited) else 0
+
+
+def _gaps(times_ms: npt.NDArray[np.int64], began_ms: int) -> Iterable[tuple[float, float, int]]:
+    """Return when each gap begins, how long it is, and its place: after that of so many answers."""
     steps = np.diff(times_ms)
     for place in np.flatnonzero(steps >= GAP_MS_MIN).tolist():
-        yield (int(times_ms[place]) - began_ms) / 1_000, int(steps[place]) / 1_000
+        yield (int(times_ms[place]) - began_ms) / 1_000, int(steps[place]) / 1_000, place
 
 
 def _overlap(from_s: float, seconds: float, other_from_s: float, other_seconds: float) -> bool:

@@ -16,6 +16,7 @@ from hotswap_stream import bootstrap
 from hotswap_stream.application.processes.tether import tethered
 from hotswap_stream.errors import LogUnavailableError
 from hotswap_stream.settings import Settings
+from tests.support.kafka.hostile_topics import set_topic
 from tests.torture.answer_watch import AnswerWatch
 from tests.torture.check import Verdict
 from tests.torture.cluster import Cluster
@@ -88,6 +89,10 @@ class Torture:
             stack.push_async_callback(self._workers.close)
             stack.push_async_callback(self._load.close)
             await operator.prepare(self._plan.versions_first)
+            await bootstrap.model_topics_creator(self._settings)(MODEL)
+            # So that a request's time is when it was there to be answered, and not when its producer had it in hand.
+            stamped = {"message_timestamp_type": "LogAppendTime"}
+            await asyncio.to_thread(set_topic, self._servers, self._request_topic, **stamped)
             stack.enter_context(self._watch)
             for name in worker_names(self._plan)[: self._plan.workers_first]:
                 await self._workers.add(name)

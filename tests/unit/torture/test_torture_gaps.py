@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.torture.facts import Blocked, Fault, RunFacts, Said
-from tests.torture.gaps import Gap, longest_gaps
+from tests.torture.gaps import Gap, longest_gaps, longest_wait_ms
 from tests.torture.worker_words import said_by_workers
 
 BEGAN_MS = 1_000_000
@@ -24,11 +24,17 @@ def begins(worker: str, at_s: float) -> Said:
     return Said(at_s=at_s, worker=worker)
 
 
-def gap(faults: list[Fault], said: list[Said], blocked: list[Blocked], until_s: float = 20.0) -> Gap:
-    """The only gap of a partition that was answered until 10 s after the beginning, and then again."""
+def gap(
+    faults: list[Fault], said: list[Said], blocked: list[Blocked], until_s: float = 20.0, written_s: float = 0.0
+) -> Gap:
+    """The only gap of a partition that was answered until 10 s after the beginning, and then again.
+
+    `written_s`: when the request at its end was in its topic.
+    """
     run = RunFacts(seed=1, requests_min=1, faults_min=0, faults=faults, said=said, blocked=blocked, began_ms=BEGAN_MS)
     times = [BEGAN_MS + 1_000 * second for second in (*range(11), until_s, until_s + 0.5)]
-    in_partitions, anywhere = longest_gaps(run, [np.array(times, dtype=np.int64)])
+    written = [BEGAN_MS + 1_000 * written_s for _ in times]
+    in_partitions, anywhere = longest_gaps(run, [np.array(times, np.int64)], [np.array(written, np.int64)])
     longest = in_partitions[0]
     assert (longest.seconds, longest.from_s) == (until_s - 10, 10)
     assert (anywhere[0].seconds, anywhere[0].partition) == (until_s - 10, None)
@@ -36,7 +42,7 @@ def gap(faults: list[Fault], said: list[Said], blocked: list[Blocked], until_s: 
 
 
 def parts(found: Gap) -> dict[str, float]:
-    names = ("blocked", "paused", "starting", "regrouping", "served")
+    names = ("blocked", "paused", "starting", "regrouping", "unwritten", "served")
     return {name: seconds for name in names if (seconds := getattr(found, f"{name}_s"))}
 
 
@@ -99,6 +105,22 @@ def test_faults_that_fall_into_it_are_named() -> None:
     assert "kill w2 at 9.5" in found.line()
 
 
+def test_nothing_waited_while_the_next_request_was_not_in_its_topic() -> None:
+    """Where a broker could not have taken it, that is the reason, whoever has the partition."""
+    blocked = [Blocked(from_s=11, until_s=13, partitions=(0,))]
+    found = gap([], [has("w1", 1, 0)], blocked, written_s=16)
+    assert parts(found) == {"blocked": 2, "unwritten": 4, "served": 4}
+    assert parts(gap([], [has("w1", 1, 0)], [], written_s=9)) == {"served": 10}
+
+
+def test_the_longest_wait_begins_when_the_request_is_there() -> None:
+    answered = np.array([1_000, 9_000, 9_500, 12_500], np.int64)
+    written = np.array([0, 8_000, 8_600, 9_600], np.int64)
+    assert longest_wait_ms(answered, written) == 2_900
+    assert longest_wait_ms(answered[:1], written[:1]) == 0
+    assert longest_wait_ms(answered[:3], written[:3]) == 1_000
+
+
 def test_of_gaps_at_one_time_the_longest_is_shown_with_how_many_are_alike() -> None:
     run = RunFacts(seed=1, requests_min=1, faults_min=0, began_ms=0)
     answered = [
@@ -106,7 +128,7 @@ def test_of_gaps_at_one_time_the_longest_is_shown_with_how_many_are_alike() -> N
         np.array([0, 600, 5_000, 6_000, 9_000], dtype=np.int64),
         np.array([0, 500, 1_000, 1_500], dtype=np.int64),
     ]
-    in_partitions, anywhere = longest_gaps(run, answered)
+    in_partitions, anywhere = longest_gaps(run, answered, answered)
     assert [(each.partition, each.seconds, each.alike) for each in in_partitions] == [(0, 5.0, 1), (0, 3.0, 1)]
     assert [(each.from_s, each.seconds) for each in anywhere] == [(1.5, 3.5), (6.0, 3.0)]
 
