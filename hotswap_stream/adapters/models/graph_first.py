@@ -64,7 +64,7 @@ class GraphFirst:
         self._tasks: set[asyncio.Task[None]] = set()
         self._learned: set[str] = set()
         self._coming = 0
-        """Versions that their code is to compute, and does not yet."""
+        """Versions that are being loaded by their code: the first of them imports it."""
         self._came = False
         """Whether some version was loaded by its code, or could not be: the next ones are soon."""
 
@@ -106,7 +106,6 @@ class GraphFirst:
             _log.info("graph_not_first", architecture=manifest.architecture, reason=str(error))
             return None
         _log.info("served_by_exported_graph", architecture=manifest.architecture, reason="torch is not imported yet")
-        self._coming += 1
         self._later(partial(self._replace, first, by_code))
         return first
 
@@ -127,18 +126,17 @@ class GraphFirst:
         task.add_done_callback(self._tasks.discard)
 
     async def _replace(self, first: StandIn, by_code: Load) -> None:
+        if first.is_closed:
+            return
+        self._coming += 1
         try:
-            if first.is_closed:
-                return
-            try:
-                successor = await by_code()
-            finally:
-                self._came = True
+            successor = await by_code()
         except Exception as error:  # noqa: BLE001  # a module's own code may raise anything; the graph answers on
             _log.warning("graph_answers_on", what=first.manifest.what, error=f"{type(error).__name__}: {error}"[:500])
             return
         finally:
             self._coming -= 1
+            self._came = True
         # In a thread: a pass that runs is waited for.
         if await asyncio.to_thread(first.succeed, successor):
             _log.info("graph_succeeded", what=first.manifest.what, executor=successor.executor)
