@@ -31,16 +31,17 @@ def records_of(topic: str, messages: Sequence[Message]) -> list[RequestRecord]:
 
 def record_of(topic: str, message: Message) -> RequestRecord:
     """Return the record in a message without an error."""
-    wrong = None
     try:
-        headers: Headers = message.headers() or _NO_HEADERS  # type: ignore[assignment]
-        # The client leaves its error pending; whatever is called next raises it, here at the latest.
-        partition = message.partition()
+        return _with_headers(topic, message, message.headers() or _NO_HEADERS, None)  # type: ignore[arg-type]
     except (UnicodeDecodeError, SystemError):
-        headers, wrong, partition = _NO_HEADERS, "a header's name is not UTF-8", message.partition()
+        # The client leaves its error pending; whatever is called next raises it, here at the latest.
+        return _with_headers(topic, message, _NO_HEADERS, "a header's name is not UTF-8")
+
+
+def _with_headers(topic: str, message: Message, headers: Headers, wrong: str | None) -> RequestRecord:
     return RequestRecord(
         topic,
-        partition,  # type: ignore[arg-type]  # a message without an error has partition and offset
+        message.partition(),  # type: ignore[arg-type]  # a message without an error has partition and offset
         message.offset(),  # type: ignore[arg-type]
         message.timestamp()[1],
         message.key(),
