@@ -1,8 +1,8 @@
 """Workers that died: put out of their groups by those who live, sooner than the groups would find out.
 
 A group waits for a member's session to end, which must be long enough for a slow machine. The fleet topic tells of a
-death before. Whoever is put out and lives all the same loses nothing but its partitions: it joins again, and what it
-answers meanwhile is void, as that of any zombie.
+death before. Whoever is put out and lives all the same loses nothing but its partitions: it joins again as soon as it
+speaks again (`Fleet.taken_for_dead`), and what it answers meanwhile is void, as that of any zombie.
 """
 
 import asyncio

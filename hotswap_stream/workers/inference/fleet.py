@@ -35,6 +35,8 @@ SUSPECTED_SECONDS = 1.2
 """One that was silent for so long, more than a beat, is listened for more closely."""
 CLOSE_BEAT_SECONDS = 0.25
 """How often this worker speaks while somebody is suspected: silence is known no better than by its own words."""
+HEARD_MAX = 10_000
+"""Other workers whose words are remembered until this one speaks again."""
 _ECHOES_KEPT = 16
 _ECHO_SECONDS_MIN = 0.2
 
@@ -56,6 +58,12 @@ class Fleet:
         """When a record of this worker itself was read, by this clock: then everybody else's are read, too."""
         self._echoes: deque[float] = deque(maxlen=_ECHOES_KEPT)
         """When records of this worker were appended, by the broker's clock: some, in order."""
+        self.taken_for_dead = 0
+        """How often others may have taken this worker for dead: they were heard for as long as `fallen` asks for while
+        it said nothing, and then it spoke again."""
+        self._heard_since: dict[bytes, float] = {}
+        """Other workers, and when the first word that they said after this worker's last one was appended."""
+        self._was_silent = False
         self._changed = asyncio.Event()
         self._published_s = time.monotonic()
         self._producer: AIOKafkaProducer | None = None
@@ -201,7 +209,18 @@ class Fleet:
         """Take in one record, whatever its bytes."""
         now_s = time.monotonic()
         self._fold.apply(key, value, now_s if self._caught_up else appended_s, appended_s)
-        if value is not None and self._caught_up and (key or b"").rpartition(b"/")[0] == self._worker.encode():
+        if value is None or not self._caught_up:
+            return
+        speaker = (key or b"").rpartition(b"/")[0]
+        if speaker == self._worker.encode():
+            if self._was_silent:
+                self.taken_for_dead += 1
+                _log.warning("taken_for_dead", worker=self._worker)
+            self._heard_since.clear()
+            self._was_silent = False
             self._echo_s = now_s
             if not self._echoes or appended_s - self._echoes[-1] >= _ECHO_SECONDS_MIN:
                 self._echoes.append(appended_s)
+        elif self._echo_s is not None and (speaker in self._heard_since or len(self._heard_since) < HEARD_MAX):
+            first_s = self._heard_since.setdefault(speaker, appended_s)
+            self._was_silent |= appended_s - first_s >= FALLEN_SECONDS

@@ -44,6 +44,7 @@ class ServedModel(Struct, kw_only=True):
     """Called in the event loop when the fleet should hear something new of the model."""
     make_windows_topic: Callable[[str], Awaitable[None]]
     is_fallen: Callable[[str], bool]
+    times_taken_for_dead: Callable[[], int]
     """Whether a worker is taken for dead, or has said goodbye. For any thread."""
     loop: ModelLoop | None = None
     partitions: tuple[int, ...] = ()
@@ -84,6 +85,11 @@ class ServedModel(Struct, kw_only=True):
     def fallen(self, worker: str) -> bool:
         """Return whether another worker is taken for dead, or has said goodbye. For any thread."""
         return self.is_fallen(worker)
+
+    @property
+    def taken_for_dead(self) -> int:
+        """How often other workers may have taken this one for dead. For any thread."""
+        return self.times_taken_for_dead()
 
     async def ensure_windows_topic(self) -> None:
         """Return when the model's windows topic is there. Raise HotswapError if it cannot be made."""

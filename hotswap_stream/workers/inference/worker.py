@@ -253,6 +253,7 @@ class InferenceWorker:
             on_change=lambda: self._report(model_name),
             make_windows_topic=self._ensure_windows_topic,
             is_fallen=partial(self._fallen.has, model_name),
+            times_taken_for_dead=lambda: self._fleet.taken_for_dead,
         )
 
     async def _answer(self, model_name: str, served: ServedModel) -> None:

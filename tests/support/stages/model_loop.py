@@ -36,6 +36,7 @@ class Host:
         self._slots = slots
         self.partitions: list[tuple[int, ...]] = []
         self.begun = 0
+        self.taken_for_dead = 0
         self.sizes: list[int] = []
 
     async def version_decided(self) -> None:

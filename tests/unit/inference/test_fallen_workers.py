@@ -73,6 +73,35 @@ def test_who_misses_a_beat_is_listened_for_more_closely_until_it_has_fallen(word
     assert not heard(words).suspected("another")
 
 
+@pytest.mark.parametrize(
+    ("words", "times"),
+    [
+        ([("me", 0), ("other", 0.5), ("other", 2.5), ("me", 3)], 1),
+        ([("me", 0), ("other", 0.5), ("other", 2.5)], 0),  # as long as I say nothing, I hear nothing either
+        ([("me", 0), ("other", 0.5), ("other", 2.4), ("me", 3)], 0),
+        ([("me", 0), ("other", 0.5), ("third", 2.6), ("me", 3)], 0),  # each knows of my silence by its own words
+        ([("me", 0), ("other", 9), ("me", 9.5), ("other", 11)], 0),  # nobody could speak
+        ([("other", 0.5), ("other", 2.5), ("me", 3)], 0),  # I have only begun to speak
+        (
+            [("me", 0), ("other", 1), ("other", 4), ("other", 9), ("me", 10), ("other", 11), ("other", 14), ("me", 15)],
+            2,
+        ),
+    ],
+)
+def test_who_was_silent_while_others_were_heard_may_have_been_taken_for_dead(words: Words, times: int) -> None:
+    """By the rule by which the others do."""
+    fleet = heard(words)
+    assert fleet.taken_for_dead == times
+    assert len(fleet._heard_since) <= 2
+
+
+def test_others_are_remembered_in_bounds_until_i_speak(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hotswap_stream.workers.inference.fleet.HEARD_MAX", 5)
+    fleet = heard([("me", 0), *((f"other-{number}", 1) for number in range(20)), ("other-3", 4), ("other-9", 4)])
+    assert len(fleet._heard_since) == 5
+    assert fleet._was_silent
+
+
 def test_my_words_are_kept_in_bounds_however_many_models_i_have() -> None:
     fleet = heard([("me", number / 1_000) for number in range(5_000)])
     assert 2 <= len(fleet._echoes) <= 16

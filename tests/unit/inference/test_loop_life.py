@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from hotswap_events import headers as header_names
 from hotswap_events.inference.answers import AnswerTags
@@ -80,6 +80,25 @@ async def test_a_life_goes_on_after_what_was_committed(address: str) -> None:
         assert await asyncio.to_thread(answered, address, 3) == [7.0, 8.0, 9.0]
     assert sum(host.sizes) == 3
     assert await asyncio.to_thread(committed, address) == 10
+
+
+async def test_a_life_ends_when_others_may_have_taken_its_worker_for_dead(address: str) -> None:
+    """What it had answers from then on is others': the next life joins the group anew, and blames no request."""
+    await asyncio.to_thread(ask, address, 0, 5)
+    async with loop_parts(address) as parts:
+        assert isinstance(parts.host, Host)
+        quarantine = Quarantine(MODEL)
+        life = LoopLife(parts, asyncio.get_running_loop(), threading.Event(), quarantine)
+        task = asyncio.create_task(asyncio.to_thread(life.run))
+        assert await asyncio.to_thread(answered, address, 5) == [0.0, 1.0, 2.0, 3.0, 4.0]
+        parts.host.taken_for_dead += 1
+        async with asyncio.timeout(60):
+            with pytest.raises(KafkaException, match="it joins anew"):
+                await task
+        assert not quarantine.careful(dict.fromkeys(range(PARTITIONS), 0))
+        async with running(parts):
+            await asyncio.to_thread(ask, address, 5, 2)
+            assert await asyncio.to_thread(answered, address, 7) == [float(number) for number in range(7)]
 
 
 class Behind(Host):

@@ -9,6 +9,8 @@ has the partition goes on after its last answer.
 import asyncio
 import threading
 
+from confluent_kafka import KafkaError, KafkaException
+
 from hotswap_stream.kafka.callbacks import CallbackErrors
 from hotswap_stream.kafka.unreadable_batches import reading_on
 from hotswap_stream.workers.inference.loop.answered_places import AnsweredPlaces
@@ -24,6 +26,8 @@ from hotswap_stream.workers.inference.loop.served_partitions import ServedWatch
 from hotswap_stream.workers.inference.loop.taking_over import TakingOver
 from hotswap_stream.workers.inference.loop.window_wiring import window_keeper
 from hotswap_stream.workers.inference.requests.quarantine import Quarantine
+
+_TAKEN_FOR_DEAD = "this worker said nothing for so long that others may have its partitions; it joins anew"
 
 
 class LoopLife:
@@ -54,6 +58,7 @@ class LoopLife:
         self._assignment: Assignment
         self._taking: TakingOver
         self._first_version = FirstVersion(parts, loop)
+        self._taken_for_dead = 0
 
     def run(self) -> None:
         """Take and answer requests until asked to stop, or until others have all partitions after the wish to leave.
@@ -68,6 +73,7 @@ class LoopLife:
             while not (self._first_version.there() or self._leaving.is_set() or self._stopping.is_set()):
                 self._stopping.wait(TURN_SECONDS)
             if not (self._leaving.is_set() or self._stopping.is_set()):
+                self._taken_for_dead = self._parts.host.taken_for_dead
                 assignment.join()
             while not self._stopping.is_set():
                 if self._leaving.is_set():
@@ -135,6 +141,9 @@ class LoopLife:
         self._parts.signs.turn()
         if answering.overtaken:
             self._start_over()
+        if self._parts.host.taken_for_dead != self._taken_for_dead:
+            # They put it out of its group, whose coordinator may say so late: until then both would answer.
+            raise KafkaException(KafkaError(KafkaError.UNKNOWN_MEMBER_ID, _TAKEN_FOR_DEAD))
         self._clients.sender.poll(0)
         self._assignment.turn()
         if answering.busy:

@@ -33,6 +33,11 @@ class LoopHost(Protocol):
         """Return whether another worker is taken for dead. For any thread."""
         ...
 
+    @property
+    def taken_for_dead(self) -> int:
+        """How often other workers may have taken this one for dead. For any thread."""
+        ...
+
     async def ensure_windows_topic(self) -> None:
         """Return when the model's windows topic is there. Raise HotswapError if it cannot be made."""
         ...
