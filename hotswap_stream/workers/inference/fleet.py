@@ -35,8 +35,6 @@ SUSPECTED_SECONDS = 1.2
 """One that was silent for so long, more than a beat, is listened for more closely."""
 CLOSE_BEAT_SECONDS = 0.25
 """How often this worker speaks while somebody is suspected: silence is known no better than by its own words."""
-HEARD_MAX = 10_000
-"""Other workers whose words are remembered until this one speaks again."""
 _ECHOES_KEPT = 16
 _ECHO_SECONDS_MIN = 0.2
 
@@ -61,8 +59,8 @@ class Fleet:
         self.taken_for_dead = 0
         """How often others may have taken this worker for dead: they were heard for as long as `fallen` asks for while
         it said nothing, and then it spoke again."""
-        self._heard_since: dict[bytes, float] = {}
-        """Other workers, and when the first word that they said after this worker's last one was appended."""
+        self._heard_since: dict[str, float] = {}
+        """Other workers that the fold knows, and when their first word after this worker's last one was appended."""
         self._was_silent = False
         self._changed = asyncio.Event()
         self._published_s = time.monotonic()
@@ -211,8 +209,8 @@ class Fleet:
         self._fold.apply(key, value, now_s if self._caught_up else appended_s, appended_s)
         if value is None or not self._caught_up:
             return
-        speaker = (key or b"").rpartition(b"/")[0]
-        if speaker == self._worker.encode():
+        speaker, _, model_name = (key or b"").decode(errors="replace").rpartition("/")
+        if speaker == self._worker:
             if self._was_silent:
                 self.taken_for_dead += 1
                 _log.warning("taken_for_dead", worker=self._worker)
@@ -221,6 +219,6 @@ class Fleet:
             self._echo_s = now_s
             if not self._echoes or appended_s - self._echoes[-1] >= _ECHO_SECONDS_MIN:
                 self._echoes.append(appended_s)
-        elif self._echo_s is not None and (speaker in self._heard_since or len(self._heard_since) < HEARD_MAX):
+        elif self._echo_s is not None and self._fold.has(model_name, speaker):  # not whatever somebody wrote
             first_s = self._heard_since.setdefault(speaker, appended_s)
             self._was_silent |= appended_s - first_s >= FALLEN_SECONDS

@@ -95,11 +95,13 @@ def test_who_was_silent_while_others_were_heard_may_have_been_taken_for_dead(wor
     assert len(fleet._heard_since) <= 2
 
 
-def test_others_are_remembered_in_bounds_until_i_speak(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hotswap_stream.workers.inference.fleet.HEARD_MAX", 5)
-    fleet = heard([("me", 0), *((f"other-{number}", 1) for number in range(20)), ("other-3", 4), ("other-9", 4)])
-    assert len(fleet._heard_since) == 5
-    assert fleet._was_silent
+def test_what_no_worker_wrote_is_nobodys_word() -> None:
+    fleet = heard([("me", 0)])
+    for key, value in ((b"ghost/m", b"no record"), (b"\xff/m", b"{}"), (b"x" * 10_000, b"{}"), (None, b"{}")):
+        fleet._read(key, value, 1)
+        fleet._read(key, value, 9)
+    assert not fleet._heard_since
+    assert not fleet._was_silent
 
 
 def test_my_words_are_kept_in_bounds_however_many_models_i_have() -> None:
