@@ -5,11 +5,9 @@ hear of it. So nothing is raised there; it is kept, and raised after the call.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec
 
-from confluent_kafka import Consumer, TopicPartition
-
-Rebalanced = Callable[[Consumer, list[TopicPartition]], Any]
+P = ParamSpec("P")
 
 
 class CallbackErrors:
@@ -18,12 +16,12 @@ class CallbackErrors:
     def __init__(self) -> None:
         self._error: Exception | None = None
 
-    def guarded(self, callback: Rebalanced) -> Rebalanced:
+    def guarded(self, callback: Callable[P, Any]) -> Callable[P, None]:
         """Return the callback, with its errors kept here."""
 
-        def keeping(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        def keeping(*args: P.args, **kwargs: P.kwargs) -> None:
             try:
-                callback(consumer, partitions)
+                callback(*args, **kwargs)
             except Exception as error:  # noqa: BLE001  # whatever it is, it comes up in `check`
                 self._error = self._error or error
 

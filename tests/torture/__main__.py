@@ -63,6 +63,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="repeats the schedule of a run; default: a new one")
     parser.add_argument("--requests", type=int, default=Plan().requests_min, help="at least this number")
     parser.add_argument("--per-second", type=int, default=Plan().requests_per_second)
+    parser.add_argument("--keep", action="store_true", help="keep the logs of the workers also of a run that passed")
     arguments = parser.parse_args()
     seed = random.SystemRandom().randrange(1_000_000) if arguments.seed is None else arguments.seed
     plan = Plan(requests_min=arguments.requests, requests_per_second=arguments.per_second)
@@ -83,7 +84,7 @@ def main() -> int:
         _say(f"error: {error}")
         return FAILED
     finally:
-        if (not verdict.passed or verdict.requests_written_twice) and (home / "logs").exists():
+        if (arguments.keep or not verdict.passed or verdict.requests_written_twice) and (home / "logs").exists():
             shutil.copytree(home, kept, dirs_exist_ok=True, ignore=shutil.ignore_patterns("artifacts"))
             _say(f"the logs of the workers are in {kept}")
         guard.kill_group()

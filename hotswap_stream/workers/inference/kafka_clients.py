@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, Producer
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from hotswap_stream.kafka.librdkafka import ALWAYS, FETCH_AGAIN_MS, READING, client_logger
 from hotswap_stream.workers.inference.limits import LoopLimits
@@ -29,7 +29,12 @@ BULK_LINGER_MS = 1.0
 
 
 def group_member(
-    options: Mapping[str, Any], *, group: str, worker: str, on_error: Callable[[KafkaError], None]
+    options: Mapping[str, Any],
+    *,
+    group: str,
+    worker: str,
+    on_error: Callable[[KafkaError], None],
+    on_commit: Callable[[KafkaError | None, list[TopicPartition]], None],
 ) -> Consumer:
     """Return a static member of a model's group, which says which partitions are this worker's and reads none."""
     return Consumer(
@@ -46,6 +51,7 @@ def group_member(
             "partition.assignment.strategy": "range",
             "topic.metadata.refresh.interval.ms": METADATA_MS,
             "error_cb": on_error,
+            "on_commit": on_commit,
         },
         logger=client_logger(),
     )

@@ -26,6 +26,7 @@ async def opened_and_closed(address: str) -> None:
             windows,
             on_consumer_error=lambda _error: None,
             on_answered=lambda _partition, _offset: None,
+            on_commit=lambda _error, _places: None,
         )
         await asyncio.to_thread(opened.close)
 

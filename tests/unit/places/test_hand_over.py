@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from hotswap_stream.workers.inference.loop.answered_places import AnsweredPlaces
 from hotswap_stream.workers.inference.loop.life import LoopLife
@@ -111,9 +111,36 @@ async def test_the_word_of_late_partitions_is_said_when_their_answers_are_there(
     assert (said(member, 0), answered.places) == ((10, held), {2: 30})
     answered.answered(1, 25)
     answered.answered(1, 24)
-    answered.give_up_late(member, held, {1})
+    assert not answered.give_up_late(member, held, {1})
     await until(lambda: said(member, 1) == (25, held))
     assert (answered.late, answered.places) == ({}, {2: 30})
+    answered.on_committed(None, [TopicPartition(REQUESTS, 1, 20, Held("w1", 7, leaving=True).text())])
+    assert not answered.give_up_late(member, held, {1}), "that was an earlier word"
+    answered.on_committed(None, [TopicPartition(REQUESTS, 1, 25, held.text())])
+    assert answered.give_up_late(member, held, {1}) == {1}
+
+
+async def test_the_word_of_late_partitions_is_said_again_where_it_was_refused(member: Consumer) -> None:
+    """The group decides anew just then. Whoever has them would wait for as long as it may."""
+    answered, held = AnsweredPlaces(MODEL, REQUESTS), Held("w1", 7, given_up=True)
+    again = Held("w1", 8, given_up=True)
+    answered.begin({0: 10, 1: 20})
+    answered.leave_late(member, Held("w1", 7), [0, 1])
+    answered.give_up(member, held, [0, 1], [])
+    assert not answered.give_up_late(member, held, {0, 1})
+    await until(lambda: [said(member, part) for part in (0, 1)] == [(10, held), (20, held)])
+    words = [TopicPartition(REQUESTS, 0, 10, held.text()), TopicPartition(REQUESTS, 1, 20, held.text())]
+    answered.on_committed(KafkaError(KafkaError.REBALANCE_IN_PROGRESS), words[:1])
+    answered.on_committed(KafkaError(KafkaError._TIMED_OUT), words[1:])  # it may have been taken
+
+    def heard() -> bool:
+        assert answered.give_up_late(member, again, {0, 1}) == {1}
+        return said(member, 0) == (10, again)
+
+    await until(heard)
+    assert said(member, 1) == (20, held)
+    answered.on_committed(None, [TopicPartition(REQUESTS, 0, 10, again.text())])
+    assert answered.give_up_late(member, again, {0, 1}) == {0, 1}
 
 
 @asynccontextmanager

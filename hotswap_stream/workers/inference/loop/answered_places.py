@@ -5,18 +5,31 @@ import time
 from collections.abc import Callable, Collection, Mapping
 
 import structlog
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from hotswap_stream.application.inference.standstill import STANDSTILL_SECONDS_MAX
 from hotswap_stream.workers.inference.health.signs import LifeSigns
-from hotswap_stream.workers.inference.places.hand_over import Held
+from hotswap_stream.workers.inference.places.hand_over import Held, held_of
 
 _log = structlog.get_logger(__name__)
 
 SURE_SECONDS = STANDSTILL_SECONDS_MAX / 2
 """What seems to have stood still for longer is looked at once more."""
 LATE_AGAIN_SECONDS = 0.3
-"""How often it is said of late partitions that their last answers are under way."""
+"""How often it is said of late partitions that their last answers are under way, and that they are there, where Kafka
+refused to take that."""
+REFUSALS = frozenset(
+    (
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    )
+)
+"""Errors by which it is certain that a commit was not taken. Of others it is not: said again, it could take the place
+of what whoever has the partition has committed since."""
 
 
 class AnsweredPlaces:
@@ -33,6 +46,10 @@ class AnsweredPlaces:
         self.late: dict[int, int] = {}
         """The same of partitions that were given up while answers of theirs were under way: whoever has them waits."""
         self._next_late_s = 0.0
+        self._last_words: dict[int, int] = {}
+        """The same of late partitions whose last answers are there, until Kafka has taken the word of it."""
+        self._refused: set[int] = set()
+        """Those of which it has refused it."""
         self._uncommitted: dict[int, int] = {}
         self._empty: dict[int, tuple[int, int]] = {}
         """Partition → place and end between which no request waits, but markers of transactions stand."""
@@ -50,7 +67,8 @@ class AnsweredPlaces:
     def clear(self) -> None:
         """Forget the partitions: they are somebody else's."""
         self.places = {}
-        self.late.clear()
+        for part in self.late.keys() | self._last_words:
+            self.end_late(part)
         self._uncommitted.clear()
         self._empty.clear()
 
@@ -99,20 +117,49 @@ class AnsweredPlaces:
         self._commit(member, Held(held.worker, held.generation, leaving=True), places, asynchronous=True)
         self.late |= places
 
-    def give_up_late(self, member: Consumer, held: Held, finished: Collection[int]) -> None:
+    def give_up_late(self, member: Consumer, held: Held, finished: Collection[int]) -> set[int]:
         """Say behind the last answers of late partitions that these are there, and of the others that they come.
 
-        That again and again: while the group decides anew a commit is refused.
+        That again and again: while the group decides anew a commit is refused. Whoever has the partition would wait
+        for the last word as long as it may.
+
+        Returns:
+            Those of which nothing is left to be said.
         """
-        self._commit(member, held, {part: self.late.pop(part) for part in finished}, asynchronous=True)
+        there = {part: self.late.pop(part) for part in finished if part in self.late}
+        self._last_words |= there
         now_s = time.monotonic()
         if now_s >= self._next_late_s:
             self._next_late_s = now_s + LATE_AGAIN_SECONDS
+            there |= {part: self._last_words[part] for part in self._refused}
+            self._refused.clear()
             self._commit(member, Held(held.worker, held.generation, leaving=True), self.late, asynchronous=True)
+        if not self._commit(member, held, there, asynchronous=True):
+            self._refused |= there.keys()
+        return {part for part in finished if part not in self.late and part not in self._last_words}
 
-    def _commit(self, member: Consumer, held: Held, places: Mapping[int, int], *, asynchronous: bool) -> None:
+    def on_committed(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        """Take in what became of a commit: the client's callback."""
+        for place in partitions:
+            held, part = held_of(place.metadata), place.partition
+            if part not in self._last_words or held is None or not held.given_up:
+                continue
+            refusal = place.error or error
+            if refusal is not None and refusal.code() in REFUSALS:
+                self._refused.add(part)
+            else:
+                self.end_late(part)
+
+    def end_late(self, partition: int) -> None:
+        """Say nothing more of a late partition."""
+        self.late.pop(partition, None)
+        self._last_words.pop(partition, None)
+        self._refused.discard(partition)
+
+    def _commit(self, member: Consumer, held: Held, places: Mapping[int, int], *, asynchronous: bool) -> bool:
+        """Return whether the client has taken it."""
         if not places:
-            return
+            return True
         text = held.text()
         offsets = [TopicPartition(self._request_topic, part, offset, text) for part, offset in places.items()]
         try:
@@ -120,6 +167,8 @@ class AnsweredPlaces:
         except KafkaException as error:
             # The answers themselves say where to go on; the commit only helps.
             _log.debug("commit_failed", model_name=self._model_name, error=str(error))
+            return False
+        return True
 
     def tell(
         self,

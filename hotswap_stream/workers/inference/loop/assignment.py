@@ -269,13 +269,13 @@ class Assignment:
         self._tell()
 
     def _speak_late(self) -> None:
-        """Say of which partitions that went to others the last answers are there by now. KafkaException."""
+        """Say which partitions that went to others have their last answers, until that is heard. KafkaException."""
         there = self._clients.sender.settle(self._late_until, seconds_max=0.0)
-        self._answered.give_up_late(self._clients.member, self._held(given_up=True), there)
-        if there:
-            _log.info("late_partitions_given_up", model_name=self._parts.model_name, partitions=sorted(there))
+        said = self._answered.give_up_late(self._clients.member, self._held(given_up=True), there)
+        if said:
+            _log.info("late_partitions_given_up", model_name=self._parts.model_name, partitions=sorted(said))
         now_s = time.monotonic()
-        self._end_late(there | {partition for partition, until_s in self._late_until.items() if until_s < now_s})
+        self._end_late(said | {partition for partition, until_s in self._late_until.items() if until_s < now_s})
 
     def _end_late(self, partitions: Collection[int]) -> None:
         """Send nothing more of partitions that went to others."""
@@ -284,7 +284,7 @@ class Assignment:
             self._clients.sender.forget(late)
         for partition in late:
             del self._late_until[partition]
-            self._answered.late.pop(partition, None)
+            self._answered.end_late(partition)
 
     def _begin(self, found: Found) -> None:
         """Answer partitions whose places are known now."""

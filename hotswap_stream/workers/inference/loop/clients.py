@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from msgspec import Struct
 
 from hotswap_stream.kafka.librdkafka import partition_count
@@ -50,11 +50,12 @@ def open_clients(
     *,
     on_consumer_error: Callable[[KafkaError], None],
     on_answered: Callable[[int, int], None],
+    on_commit: Callable[[KafkaError | None, list[TopicPartition]], None],
 ) -> LifeClients:
     """Connect. `windows` writes through the producer of the answers from here on."""
     config, limits = parts.config, parts.limits
     options, worker = config.librdkafka_options, config.worker
-    member = group_member(options, group=parts.group, worker=worker, on_error=on_consumer_error)
+    member = group_member(options, group=parts.group, worker=worker, on_error=on_consumer_error, on_commit=on_commit)
     consumer = request_consumer(options, group=parts.group, worker=worker, limits=limits, on_error=on_consumer_error)
     letters = DeadLetterSender(options, worker=worker, topic=config.topics.dead_letters, stopping=stopping)
     replies = ReplySender(options, worker=worker, allowed=config.reply_topics, limits=limits)

@@ -102,6 +102,7 @@ class LoopLife:
             self._windows,
             on_consumer_error=self._health.notice,
             on_answered=self.answered.answered,
+            on_commit=self._callbacks.guarded(self.answered.on_committed),
         )
         self._intake = Intake(parts, clients.consumer, self._health.notice)
         self._answering = Answering(
