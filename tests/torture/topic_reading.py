@@ -10,6 +10,8 @@ RETRY_SECONDS = 0.5
 ASK_SECONDS = 10.0
 TIMEOUT_S = 30.0
 """Without a record for so long a topic counts as unreadable."""
+LEADER_S = 120.0
+"""How long a partition may have no leader that knows of it, as when one of many comes back to a busy machine."""
 _PAGE_S = 0.1
 _QUEUE_KIB_MAX = 16 * 1024
 LOG_LEVEL = 2
@@ -68,7 +70,7 @@ class TopicReader:
 
     def end_offset(self, topic: str, partition: int) -> int:
         """The offset behind the last record. TopicUnreadableError if the first one is gone."""
-        give_up = time.monotonic() + TIMEOUT_S
+        give_up = time.monotonic() + LEADER_S
         while True:
             try:
                 low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ASK_SECONDS)
