@@ -13,6 +13,8 @@ from tests.torture.topic_reading import LOG_LEVEL, headers_of
 
 _PAGE_RECORDS = 500
 _PAGE_SECONDS = 0.2
+_FETCH_BYTES = 256 * 1024
+_FETCH_MS = 500
 
 
 class AnswerWatch:
@@ -30,6 +32,9 @@ class AnswerWatch:
                 "bootstrap.servers": bootstrap_servers,
                 "group.id": "torture-watch",
                 "enable.auto.commit": False,
+                # Seldom: asking for each answer as it comes would take the brokers time that is not the workers'
+                "fetch.min.bytes": _FETCH_BYTES,
+                "fetch.wait.max.ms": _FETCH_MS,
                 "log_level": LOG_LEVEL,
             }
         )
