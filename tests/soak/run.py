@@ -47,6 +47,9 @@ _ROLLOUT_STEPS = (
     PauseStep(duration_seconds=2),
 )
 _POLL_SECONDS = 0.2
+_LINGER_MS = 5
+"""Of the load's producers, the client's own default: a request is as old as its record says, so what it waits for
+others there would be most of what is judged, and a slow worker would hardly show."""
 
 Say = Callable[[str], None]
 
@@ -59,7 +62,7 @@ class Soak:
         self._servers = str(settings.kafka_bootstrap_servers)
         topics = Topics(settings.topic_prefix)
         load = Plan(requests_per_second=plan.requests_per_second, partitions=plan.partitions)
-        self._load = RequestLoad(self._servers, topics.requests(MODEL), load, seed)
+        self._load = RequestLoad(self._servers, topics.requests(MODEL), load, seed, linger_ms=_LINGER_MS)
         tags = bootstrap.answer_tags(settings).of(MODEL)
         self._watch = AnswerWatch(self._servers, topics.responses(MODEL), plan.partitions, tags)
         logs = settings.home / "logs"

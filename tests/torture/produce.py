@@ -58,7 +58,14 @@ class Load:
     """
 
     def __init__(
-        self, bootstrap_servers: str, topic: str, partitions: int, seed: int, log_path: Path | None = None
+        self,
+        bootstrap_servers: str,
+        topic: str,
+        partitions: int,
+        seed: int,
+        log_path: Path | None = None,
+        *,
+        linger_ms: int = LINGER_MS,
     ) -> None:
         self.account = Sent([0] * partitions)
         self._topic = topic
@@ -73,7 +80,7 @@ class Load:
             "bootstrap.servers": bootstrap_servers,
             "acks": "all",
             "enable.idempotence": True,
-            "linger.ms": LINGER_MS,
+            "linger.ms": linger_ms,
             "message.timeout.ms": 0,
             "reconnect.backoff.max.ms": RECONNECT_MS_MAX,
             "queue.buffering.max.messages": QUEUED_MAX,
@@ -186,6 +193,7 @@ def main() -> int:
     parser.add_argument("--partitions", type=int, required=True)
     parser.add_argument("--per-second", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--linger-ms", type=int, default=LINGER_MS)
     parser.add_argument("--log", type=Path)
     arguments = parser.parse_args()
     stopped: list[int] = []
@@ -195,7 +203,14 @@ def main() -> int:
     signal.signal(signal.SIGUSR1, lambda _number, _frame: begun.append(time.monotonic()))
     grown: list[int] = []
     signal.signal(signal.SIGUSR2, lambda number, _frame: grown.append(number))
-    load = Load(arguments.bootstrap, arguments.topic, arguments.partitions, arguments.seed, arguments.log)
+    load = Load(
+        arguments.bootstrap,
+        arguments.topic,
+        arguments.partitions,
+        arguments.seed,
+        arguments.log,
+        linger_ms=arguments.linger_ms,
+    )
     load.send(arguments.partitions)
     reported = time.monotonic()
     while not stopped and load.account.failure is None:

@@ -11,7 +11,7 @@ import msgspec
 
 from hotswap_stream.application.processes.tether import tethered
 from tests.torture.plan import Plan
-from tests.torture.produce import FLUSH_S_MAX, Sent
+from tests.torture.produce import FLUSH_S_MAX, LINGER_MS, Sent
 from tests.torture.request_kinds import MODEL
 
 _sent = msgspec.json.Decoder(Sent)
@@ -25,14 +25,21 @@ class RequestLoad:
     """Sends from `start` to `finish`; dies with this process."""
 
     def __init__(
-        self, bootstrap_servers: str, topic: str, plan: Plan, seed: int, *, log_path: Path | None = None
+        self,
+        bootstrap_servers: str,
+        topic: str,
+        plan: Plan,
+        seed: int,
+        *,
+        linger_ms: int = LINGER_MS,
+        log_path: Path | None = None,
     ) -> None:
         self.account = Sent([0] * plan.partitions)
         """As last told."""
         self._argv = [
             *(sys.executable, "-m", "tests.torture.produce"),
             *("--bootstrap", bootstrap_servers, "--topic", topic, "--partitions", str(plan.partitions)),
-            *("--per-second", str(plan.requests_per_second), "--seed", str(seed)),
+            *("--per-second", str(plan.requests_per_second), "--seed", str(seed), "--linger-ms", str(linger_ms)),
             *(() if log_path is None else ("--log", str(log_path))),
         ]
         self._process: asyncio.subprocess.Process | None = None
