@@ -7,10 +7,8 @@ from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
-from hotswap_stream.workers.inference.loop import assignment, taking_over
 from hotswap_stream.workers.inference.loop.answered_places import AnsweredPlaces
 from hotswap_stream.workers.inference.loop.life import LoopLife
 from hotswap_stream.workers.inference.loop.parts import LoopParts
@@ -19,7 +17,7 @@ from hotswap_stream.workers.inference.requests.quarantine import Quarantine
 from tests.support.kafka.mock_broker import mock_broker, values_of
 from tests.support.stages.model_loop import ANSWERS, MODEL, REQUESTS, TOPICS, Host, ask, loop_parts
 
-SECONDS_MAX = 150.0
+SECONDS_MAX = 60.0
 
 
 @pytest.fixture
@@ -163,19 +161,6 @@ async def running(parts: LoopParts, worker: str) -> AsyncIterator[tuple[Host, th
         await task
 
 
-def ask_badly(address: str, partition: int) -> None:
-    """Write a request that gets an error."""
-    producer = Producer({"bootstrap.servers": address, "log_level": 0})
-    producer.produce(REQUESTS, b"{", partition=partition)
-    assert producer.flush(60) == 0
-
-
-def _number(value: bytes | None) -> float | None:
-    """What an answer answers; None for an error."""
-    outputs = msgspec.json.decode(value or b"").get("outputs")
-    return None if outputs is None else outputs[0]["data"][0]
-
-
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(SECONDS_MAX):
         while not condition():
@@ -187,41 +172,24 @@ async def asked(address: str, first: int, count: int) -> None:
         await asyncio.to_thread(ask, address, first, count, partition)
 
 
-# librdkafka's broker waits nine seconds at each change of a group.
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-async def test_partitions_go_from_one_to_another_and_back_with_nothing_answered_twice(
-    address: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of one an answer is under way for long when it goes: it is waited for, and that of the others goes at once."""
-    poll, held_back = DeadLetterSender.poll, threading.Event()
-    monkeypatch.setattr(DeadLetterSender, "poll", lambda sender: None if held_back.is_set() else poll(sender))
-    monkeypatch.setattr(assignment, "LATE_SECONDS_MAX", SECONDS_MAX)
-    monkeypatch.setattr(taking_over, "LEAVING_SECONDS_MAX", SECONDS_MAX)
+# librdkafka's broker waits nine seconds at each change of a group: begun early, it waits beside all others.
+@pytest.mark.timeout(240)
+async def test_partitions_go_from_one_to_another_and_back_with_nothing_answered_twice(address: str) -> None:
     async with loop_parts(address) as parts, running(parts, "w1") as (first, _):
         await until(lambda: first.partitions == [(0, 1, 2, 3)])
         await asked(address, 0, 5)
-        await until(lambda: sum(first.sizes) == 20)
-        held_back.set()  # so the answer to a bad request waits for its dead letter, and what is behind it waits, too
-        await asyncio.to_thread(ask_badly, address, 2)
-        await asyncio.to_thread(ask, address, 5, 1, 2)
         async with running(parts, "w2") as (second, leaving):
-            await until(lambda: second.partitions == [(3,)])
+            await until(lambda: second.partitions == [(2, 3)])
             assert first.partitions == [(0, 1, 2, 3), (0, 1)], "what stays is not begun anew"
-            await asyncio.to_thread(ask, address, 6, 1, 2)
-            held_back.clear()
-            await until(lambda: second.partitions == [(3,), (2, 3)])
-            for partition, done in enumerate((0, 0, 2, 0)):
-                await asyncio.to_thread(ask, address, 5 + done, 5 - done, partition)
-            await until(lambda: sum(first.sizes) + sum(second.sizes) == 41)
-            assert sum(second.sizes) >= 9
+            await asked(address, 5, 5)
+            await until(lambda: sum(first.sizes) + sum(second.sizes) == 40)
+            assert sum(second.sizes) >= 10
             leaving.set()
             await until(lambda: first.partitions[-1] == (0, 1, 2, 3))
             # Answered until the other one had them; its own word of that comes a moment later.
-            await until(lambda: second.partitions == [(3,), (2, 3), ()])
+            await until(lambda: second.partitions == [(2, 3), ()])
         await asked(address, 10, 5)
-        await until(lambda: sum(first.sizes) + sum(second.sizes) == 61)
+        await until(lambda: sum(first.sizes) + sum(second.sizes) == 60)
     for partition in range(4):
-        values = await asyncio.to_thread(values_of, address, ANSWERS, partition, 15 + (partition == 2))
-        numbers = [_number(value) for value in values]
-        assert numbers == [*range(5), *([None] if partition == 2 else []), *range(5, 15)]
+        values = await asyncio.to_thread(values_of, address, ANSWERS, partition, 15)
+        assert len(values) == 15
