@@ -10,8 +10,6 @@ RETRY_SECONDS = 0.5
 ASK_SECONDS = 10.0
 TIMEOUT_S = 30.0
 """Without a record for so long a topic counts as unreadable."""
-LEADER_S = 120.0
-"""How long a partition may have no leader that knows of it, as when one of many comes back to a busy machine."""
 _PAGE_S = 0.1
 _QUEUE_KIB_MAX = 16 * 1024
 LOG_LEVEL = 2
@@ -70,14 +68,15 @@ class TopicReader:
 
     def end_offset(self, topic: str, partition: int) -> int:
         """The offset behind the last record. TopicUnreadableError if the first one is gone."""
-        give_up = time.monotonic() + LEADER_S
+        give_up = time.monotonic() + TIMEOUT_S
         while True:
             try:
                 low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ASK_SECONDS)
                 break
             except KafkaException as error:
                 # A leader may still be on the move after the last fault.
-                if not error.args[0].retriable() or time.monotonic() > give_up:
+                # This question's errors never say that they may pass, `NOT_LEADER` neither.
+                if time.monotonic() > give_up:
                     raise TopicUnreadableError(f"{topic} {partition}: {error}") from error
                 time.sleep(RETRY_SECONDS)
                 # Another client: this one may go on asking the one that led before, whatever it is told meanwhile.
