@@ -7,12 +7,11 @@ record is than the newest one.
 
 from datetime import UTC, datetime
 from math import inf
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import msgspec
 import structlog
 from msgspec import Struct
-from msgspec.structs import replace
 
 from hotswap_events.bounds import TIME_MAX
 from hotswap_events.inference.fleet import LIVE_SECONDS_MAX, FleetPlugin, FleetRecord, FleetVersion, ObservationsLost
@@ -120,31 +119,20 @@ def fleet_record(key: bytes | None, value: bytes) -> FleetRecord | None:
     return record if key == f"{record.worker}/{record.model_name}".encode() else None
 
 
-class LastWord(NamedTuple):
-    """When a worker spoke last, in unix seconds of its record."""
-
-    appended_s: float
-    began_s: float
-    """When it began to: it was not known before, or had said nothing for long."""
-
-
 class _Heard(Struct, frozen=True, gc=False):
     record: FleetRecord
     heard_s: float
     appended_s: float
-    began_s: float
 
 
 class FleetFold:
     """Records of the fleet topic by worker and model.
 
     `heard_s` and `now_s` are seconds on one clock of the caller's, which never goes back; `appended_s` are unix seconds
-    as the records have them. Read what is there with `heard_s=appended_s`, and then say `caught_up`. One that said
-    nothing for `silent_seconds` begins anew.
+    as the records have them. Read what is there with `heard_s=appended_s`, and then say `caught_up`.
     """
 
-    def __init__(self, *, silent_seconds: float = LIVE_SECONDS_MAX) -> None:
-        self._silent_seconds = silent_seconds
+    def __init__(self) -> None:
         self._records: dict[str, dict[str, _Heard]] = {}
         self._count = 0
         self._absent_since_s: dict[str, float] = {}
@@ -171,10 +159,7 @@ class FleetFold:
                 self._forget(heard_s)
                 of_model = self._records.setdefault(record.model_name, {})
             self._count += 1
-        before = of_model.get(record.worker)
-        begins = before is None or appended_s - before.appended_s >= self._silent_seconds
-        began_s = appended_s if before is None or begins else before.began_s
-        of_model[record.worker] = _Heard(record, heard_s, appended_s, began_s)
+        of_model[record.worker] = _Heard(record, heard_s, appended_s)
 
     def caught_up(self, now_s: float) -> None:
         """Take what was read so far as what was there before.
@@ -185,7 +170,7 @@ class FleetFold:
         for of_model in self._records.values():
             for worker, heard in of_model.items():
                 age_s = max(0.0, self._newest_s - heard.appended_s)
-                of_model[worker] = replace(heard, heard_s=now_s - age_s)
+                of_model[worker] = _Heard(heard.record, now_s - age_s, heard.appended_s)
         self._absent_since_s.clear()
 
     def model_names(self) -> tuple[str, ...]:
@@ -223,10 +208,9 @@ class FleetFold:
         """Return whether a worker spoke of a model and did not take it back."""
         return worker in self._records.get(model_name, {})
 
-    def last_words(self, model_name: str) -> dict[str, LastWord]:
-        """Return when each worker of a model spoke last."""
-        of_model = self._records.get(model_name, {})
-        return {worker: LastWord(heard.appended_s, heard.began_s) for worker, heard in of_model.items()}
+    def last_words(self, model_name: str) -> dict[str, float]:
+        """Return when the last record of each worker of a model was appended."""
+        return {worker: heard.appended_s for worker, heard in self._records.get(model_name, {}).items()}
 
     def absent_s(self, model_name: str, now_s: float) -> float:
         """How long no live worker has had the model. Where none ever had it, since it was first asked for."""

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from msgspec.structs import replace
 
 from hotswap_events.inference.fleet import HEARTBEAT_SECONDS, LIVE_SECONDS_MAX, FleetRecord
-from hotswap_stream.application.inference.fleet import FleetFold, FleetWorker, LastWord
+from hotswap_stream.application.inference.fleet import FleetFold, FleetWorker
 from hotswap_stream.application.processes.watched_tasks import WatchedTasks
 from hotswap_stream.kafka import clients
 from hotswap_stream.kafka.consumer_end import end_consumer
@@ -31,10 +31,6 @@ BEAT_SECONDS = HEARTBEAT_SECONDS / 2
 """How often this worker repeats its records: more often than it has to, so that its death is seen soon."""
 FALLEN_SECONDS = 2.0
 """A worker of which the brokers took nothing while they took this worker's words for so long does not run."""
-YOUNG_SECONDS = 10.0
-FALLEN_YOUNG_SECONDS = 5.0
-"""One that began to speak less than `YOUNG_SECONDS` before its last word is given this long: it loads, imports and
-connects, so on a busy machine it speaks late, and to take its partitions away costs more than to wait for it."""
 SUSPECTED_SECONDS = 1.2
 """One that was silent for so long, more than a beat, is listened for more closely."""
 CLOSE_BEAT_SECONDS = 0.25
@@ -54,7 +50,7 @@ class Fleet:
         self._partition = TopicPartition(topic, 0)
         self._worker = worker
         self._own: dict[str, FleetRecord] = {}
-        self._fold = FleetFold(silent_seconds=FALLEN_SECONDS)
+        self._fold = FleetFold()
         self._caught_up = False
         self._echo_s: float | None = None
         """When a record of this worker itself was read, by this clock: then everybody else's are read, too."""
@@ -66,8 +62,6 @@ class Fleet:
         self._heard_since: dict[str, float] = {}
         """Other workers that the fold knows, and when their first word after this worker's last one was appended."""
         self._was_silent = False
-        self._patience_s = FALLEN_YOUNG_SECONDS
-        """What others have with this worker."""
         self._changed = asyncio.Event()
         self._published_s = time.monotonic()
         self._producer: AIOKafkaProducer | None = None
@@ -148,10 +142,10 @@ class Fleet:
         if not self.known:
             return {}
         found = {}
-        for worker, last in self._fold.last_words(model_name).items():
-            echo_s = next((echo_s for echo_s in self._echoes if echo_s > last.appended_s), None)
-            if worker != self._worker and echo_s is not None and self._echoes[-1] - echo_s >= _patience_s(last):
-                found[worker] = last.appended_s
+        for worker, appended_s in self._fold.last_words(model_name).items():
+            echo_s = next((echo_s for echo_s in self._echoes if echo_s > appended_s), None)
+            if worker != self._worker and echo_s is not None and self._echoes[-1] - echo_s >= FALLEN_SECONDS:
+                found[worker] = appended_s
         return found
 
     def suspected(self, model_name: str) -> bool:
@@ -160,8 +154,8 @@ class Fleet:
             return False
         fallen, newest_s = self.fallen(model_name), max(self._echoes, default=0.0)
         return any(
-            newest_s - last.appended_s > SUSPECTED_SECONDS and worker != self._worker and worker not in fallen
-            for worker, last in self._fold.last_words(model_name).items()
+            newest_s - appended_s > SUSPECTED_SECONDS and worker != self._worker and worker not in fallen
+            for worker, appended_s in self._fold.last_words(model_name).items()
         )
 
     def _key(self, model_name: str) -> bytes:
@@ -222,16 +216,9 @@ class Fleet:
                 _log.warning("taken_for_dead", worker=self._worker)
             self._heard_since.clear()
             self._was_silent = False
-            own = [self._fold.last_words(name).get(speaker) for name in (model_name, *self._own)]
-            self._patience_s = min(map(_patience_s, filter(None, own)), default=self._patience_s)
             self._echo_s = now_s
             if not self._echoes or appended_s - self._echoes[-1] >= _ECHO_SECONDS_MIN:
                 self._echoes.append(appended_s)
         elif self._echo_s is not None and self._fold.has(model_name, speaker):  # not whatever somebody wrote
             first_s = self._heard_since.setdefault(speaker, appended_s)
-            self._was_silent |= appended_s - first_s >= self._patience_s
-
-
-def _patience_s(last: LastWord) -> float:
-    """Return how long a worker may say nothing before it is taken for dead."""
-    return FALLEN_YOUNG_SECONDS if last.appended_s - last.began_s < YOUNG_SECONDS else FALLEN_SECONDS
+            self._was_silent |= appended_s - first_s >= FALLEN_SECONDS

@@ -10,38 +10,27 @@ from hotswap_events.inference.fleet import FleetRecord
 from hotswap_events.topics import Topics
 from hotswap_stream.workers.inference import fallen_workers
 from hotswap_stream.workers.inference.fallen_workers import FallenWorkers
-from hotswap_stream.workers.inference.fleet import FALLEN_SECONDS, FALLEN_YOUNG_SECONDS, Fleet
+from hotswap_stream.workers.inference.fleet import FALLEN_SECONDS, Fleet
 
 MODEL = "m"
 Words = list[tuple[str, float]]
 
 
-def word_of(worker: str, *, partitions: tuple[int, ...] = (0,)) -> tuple[bytes, bytes]:
-    record = FleetRecord(
-        worker=worker,
-        model_name=MODEL,
-        registry_offset=0,
-        versions={},
-        serving_version=None,
-        serving_registry_offset=None,
-        partitions=partitions,
-    )
-    return f"{worker}/{MODEL}".encode(), msgspec.json.encode(record)
-
-
-def heard(words: Words, *, partitions: tuple[int, ...] = (0,), young: bool = False) -> Fleet:
-    """The fleet as `me` reads it: who said something, and when it was appended.
-
-    Unless they are `young`, all of them have spoken for long, and were read from the topic.
-    """
+def heard(words: Words, *, partitions: tuple[int, ...] = (0,)) -> Fleet:
+    """The fleet as `me` reads it: who said something, and when it was appended."""
     fleet = Fleet({}, "fleet", "me")
-    for worker in () if young else {worker for worker, _ in words}:
-        for earlier_s in range(-15, 1):
-            fleet._fold.apply(*word_of(worker, partitions=partitions), earlier_s, earlier_s)
-    fleet._patience_s = FALLEN_YOUNG_SECONDS if young else FALLEN_SECONDS
     fleet._caught_up = True
     for worker, appended_s in words:
-        fleet._read(*word_of(worker, partitions=partitions), appended_s)
+        record = FleetRecord(
+            worker=worker,
+            model_name=MODEL,
+            registry_offset=0,
+            versions={},
+            serving_version=None,
+            serving_registry_offset=None,
+            partitions=partitions,
+        )
+        fleet._read(f"{worker}/{MODEL}".encode(), msgspec.json.encode(record), appended_s)
     return fleet
 
 
@@ -60,38 +49,6 @@ def test_who_is_silent_while_i_am_heard_is_dead(words: Words, fallen: dict[str, 
     assert FALLEN_SECONDS == 2.0
     assert heard(words).fallen(MODEL) == fallen
     assert heard(words).fallen("another") == {}
-
-
-@pytest.mark.parametrize(
-    ("words", "fallen"),
-    [
-        ([("me", 0), ("other", 0.5), ("me", 1), ("me", 5.9)], {}),
-        ([("me", 0), ("other", 0.5), ("me", 1), ("me", 6)], {"other": 0.5}),
-        ([("other", 0), *(("other", second / 2) for second in range(20)), ("me", 10), ("me", 12.5)], {}),
-        ([("other", 0), *(("other", second / 2) for second in range(21)), ("me", 11), ("me", 13)], {"other": 10.0}),
-        # One that was silent for so long, and came back, has a hard time still.
-        ([*(("other", second) for second in range(12)), ("other", 13.5), ("me", 14), ("me", 18.5)], {}),
-    ],
-)
-def test_who_has_only_begun_to_speak_is_waited_for(words: Words, fallen: dict[str, float]) -> None:
-    """It imports what it needs, on a machine that may be busy."""
-    assert heard(words, young=True).fallen(MODEL) == fallen
-
-
-def test_i_am_waited_for_while_i_have_only_begun_to_speak() -> None:
-    words = [("me", 0.0), ("other", 0.1), ("other", 2), ("other", 4), ("me", 4.5)]
-    assert heard(words, young=True).taken_for_dead == 0
-    assert heard(words).taken_for_dead == 1
-    assert heard([*words[:-1], ("other", 5.2), ("me", 5.3)], young=True).taken_for_dead == 1
-    words += [("me", 4.5 + number) for number in range(12)]
-    assert heard([*words, ("other", 15.6), ("other", 17.7), ("me", 18)], young=True).taken_for_dead == 1
-
-
-def test_bytes_by_my_name_that_are_no_word_change_nothing() -> None:
-    fleet = Fleet({}, "fleet", "me")
-    fleet._caught_up = True
-    fleet._read(f"me/{MODEL}".encode(), b"no record", 1)
-    assert fleet._patience_s == FALLEN_YOUNG_SECONDS
 
 
 def test_who_answers_no_partition_may_have_been_given_some() -> None:
@@ -126,8 +83,8 @@ def test_who_misses_a_beat_is_listened_for_more_closely_until_it_has_fallen(word
         ([("me", 0), ("other", 9), ("me", 9.5), ("other", 11)], 0),  # nobody could speak
         ([("other", 0.5), ("other", 2.5), ("me", 3)], 0),  # I have only begun to speak
         (
-            [("me", 0), ("other", 1), ("other", 4), ("other", 9), ("me", 10), ("other", 11), ("other", 16), ("me", 17)],
-            2,  # the second time when I have only begun again
+            [("me", 0), ("other", 1), ("other", 4), ("other", 9), ("me", 10), ("other", 11), ("other", 14), ("me", 15)],
+            2,
         ),
     ],
 )
