@@ -44,8 +44,9 @@ class ServedModel(Struct, kw_only=True):
     """Called in the event loop when the fleet should hear something new of the model."""
     make_windows_topic: Callable[[str], Awaitable[None]]
     is_fallen: Callable[[str], bool]
-    times_taken_for_dead: Callable[[], int]
     """Whether a worker is taken for dead, or has said goodbye. For any thread."""
+    times_taken_for_dead: Callable[[], int]
+    """How often other workers may have taken this one for dead. For any thread."""
     loop: ModelLoop | None = None
     partitions: tuple[int, ...] = ()
     computing_since_s: float | None = None
