@@ -34,6 +34,7 @@ BENCHMARKS = (
     "ffnn_stream",
     "scorer_cpu",
     "loop_steps",
+    "slow_broker",
     "cnn_stream",
     "json_stream",
     "boosted_stream",

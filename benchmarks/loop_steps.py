@@ -42,7 +42,7 @@ from hotswap_stream.workers.inference.answers.writer import AnswerWriter
 from hotswap_stream.workers.inference.batches.batches import Batch
 from hotswap_stream.workers.inference.batches.forward import run_forward
 from hotswap_stream.workers.inference.batches.version_choice import VersionChooser
-from hotswap_stream.workers.inference.kafka_clients import BULK_LINGER_MS, answer_producer, request_consumer
+from hotswap_stream.workers.inference.kafka_clients import WAYS_MS, answer_producer, request_consumer
 from hotswap_stream.workers.inference.limits import LoopLimits
 from hotswap_stream.workers.inference.observing.observer import Observer
 from hotswap_stream.workers.inference.requests.ids import RequestIds
@@ -149,7 +149,7 @@ def _ours(servers: str, traffic: _Traffic, lease: Lease) -> tuple[dict[str, floa
     options: dict[str, Any] = {"bootstrap.servers": servers, "log_level": 0}
     consumer = request_consumer(options, group="bench", worker="w1", limits=limits, on_error=errors.append)
     make = partial(answer_producer, options, worker="w1", limits=limits, on_error=errors.append)
-    producers = [SpreadProducer(partial(make, linger_ms=linger_ms)) for linger_ms in (0.0, BULK_LINGER_MS)]
+    producers = [SpreadProducer(partial(make, linger_ms=linger_ms)) for linger_ms in WAYS_MS]
     unreadable = UnreadablePartitions({"bootstrap_servers": servers}, "ffnn", REQUESTS)
     taking = Taking(
         REQUESTS,
@@ -163,8 +163,7 @@ def _ours(servers: str, traffic: _Traffic, lease: Lease) -> tuple[dict[str, floa
         cast("Any", None), cast("Any", None),
     )  # fmt: skip
     sender = AnswerSender(
-        producers[0],
-        producers[1],
+        producers,
         AnswerWriter("ffnn", "w1", AnswerTags("bench").of("ffnn")),
         response_topic=ANSWERS,
         letters=DeadLetterSender(options, worker="w1", topic="letters", stopping=threading.Event()),

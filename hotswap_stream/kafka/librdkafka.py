@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import structlog
@@ -106,6 +108,19 @@ def partition_count(client: Consumer | Producer, topic: str) -> int:
     if found.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
         return 0
     raise KafkaException(found.error)
+
+
+def close_producer(producer: Producer) -> None:
+    """Forget what is under way, and end the client's threads and connections.
+
+    Else that happens with the last reference to it, and its callbacks refer to what refers to it: Python finds that out
+    after many minutes, in which the client goes on asking brokers that come and go.
+    """
+    for end in (producer.purge, partial(producer.flush, 0), producer.close):
+        # What is forgotten is an error of the client, which is told in the middle of these, and they do their work. One
+        # that is closed raises RuntimeError.
+        with suppress(KafkaException, RuntimeError, SystemError):
+            end()
 
 
 class _ToStructlog(logging.Handler):

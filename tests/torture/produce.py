@@ -11,6 +11,8 @@ import math
 import signal
 import sys
 import time
+from collections import deque
+from collections.abc import Callable
 from functools import partial
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -21,7 +23,7 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from msgspec import Struct
 
-from tests.torture.request_kinds import build, choose_kind
+from tests.torture.request_kinds import Headers, build, choose_kind
 from tests.torture.topic_reading import LOG_LEVEL
 
 TICK_S = 0.01
@@ -36,8 +38,15 @@ single producer would come to each of 64 only every half a second, and while a b
 LINGER_MS = 200
 """Several requests of a partition go together, as they did when each partition waited for its turn: one by one they
 would take the brokers half of this machine."""
+SLOW_S = 0.5
+"""Where the brokers take so long for a request, the next of its partition wait until it is confirmed: an idempotent
+producer of librdkafka that has more than five ready keeps a whole processor busy with asking whether they may go."""
 RECONNECT_MS_MAX = 1_000
 """As the product's own clients have it: the default of ten seconds would show as a gap that is not the workers'."""
+
+
+_Told = Callable[[int, KafkaError | None, Message], None]
+_Request = tuple[bytes | None, Headers, _Told]
 
 
 class Sent(Struct):
@@ -75,6 +84,12 @@ class Load:
         A broker holds a producer to its order only from the first record on that it took. Were that one refused for a
         moment, as where a partition is very new, it would take the next, and the first would never be there.
         """
+        self._waiting: list[deque[_Request]] = [deque() for _ in range(partitions)]
+        """Not handed to the client yet, by partition."""
+        self._under_way = [0] * partitions
+        """Handed to the client and not confirmed, by partition."""
+        self._since_s, self._slow = [0.0] * partitions, [False] * partitions
+        """Since when none of those was confirmed, and whether the one before took long."""
         self._random = Random(f"{seed}/requests")
         self._options: dict[str, Any] = {
             "bootstrap.servers": bootstrap_servers,
@@ -101,23 +116,38 @@ class Load:
             partition = turns.index(min(turns))
             if turns[partition] == math.inf:
                 return
-            producer = self._producers[partition // PARTITIONS_EACH]
             first = not sent[partition]
             value, headers = build(choose_kind(self._random), partition, sent[partition])
-            on_delivery = partial(self._opened, partition) if first else self._delivered
-            while True:
-                try:
-                    producer.produce(self._topic, value, partition=partition, headers=headers, on_delivery=on_delivery)
-                    break
-                except BufferError:
-                    producer.poll(TICK_S)
-                except KafkaException as error:
-                    # A broker that has just started may have told this client of the partitions there were before.
-                    if error.args[0].code() != KafkaError._UNKNOWN_PARTITION:
-                        raise
-                    self._wait_for(producer, len(sent))
+            self._waiting[partition].append((value, headers, self._opened if first else self._confirmed))
             sent[partition] += 1
             turns[partition] = math.inf if first else turns[partition] + 1
+            self._hand_over(partition)
+
+    def _hand_over(self, partition: int) -> None:
+        """Give the client what waits in a partition, unless others of it are under way for long."""
+        waiting, now_s = self._waiting[partition], time.monotonic()
+        if self._under_way[partition]:
+            if self._slow[partition] or now_s - self._since_s[partition] > SLOW_S:
+                return
+        else:
+            self._since_s[partition] = now_s
+        producer = self._producers[partition // PARTITIONS_EACH]
+        while waiting:
+            value, headers, then = waiting[0]
+            told = partial(then, partition)
+            try:
+                producer.produce(self._topic, value, partition=partition, headers=headers, on_delivery=told)
+            except BufferError:
+                producer.poll(TICK_S)
+                continue
+            except KafkaException as error:
+                # A broker that has just started may have told this client of the partitions there were before.
+                if error.args[0].code() != KafkaError._UNKNOWN_PARTITION:
+                    raise
+                self._wait_for(producer, len(self.account.sent))
+                continue
+            waiting.popleft()
+            self._under_way[partition] += 1
 
     def grow(self) -> None:
         """Send to all partitions from here on: there are more now."""
@@ -127,6 +157,10 @@ class Load:
         for producer in self._producers:
             self._wait_for(producer, found)
         self.account.sent += [0] * (found - before)
+        self._waiting += [deque() for _ in range(found - before)]
+        self._under_way += [0] * (found - before)
+        self._since_s += [0.0] * (found - before)
+        self._slow += [False] * (found - before)
         self._turns = [math.inf if turn == math.inf else 0.0 for turn in self._turns] + [0.0] * (found - before)
 
     def _wait_for(self, producer: Producer, partitions: int) -> int:
@@ -145,11 +179,16 @@ class Load:
         until = time.monotonic() + seconds
         for producer in self._producers:
             producer.poll(0)
+        for partition, waiting in enumerate(self._waiting):
+            if waiting:
+                self._hand_over(partition)
         time.sleep(max(0.0, until - time.monotonic()))
 
     def finish(self) -> Sent:
         """Wait for what is under way."""
         until = time.monotonic() + FLUSH_S_MAX
+        while any(self._waiting) and time.monotonic() < until:
+            self.poll(TICK_S)
         if left := sum(producer.flush(max(0.0, until - time.monotonic())) for producer in self._producers):
             self._fail(f"{left} requests were not confirmed within {FLUSH_S_MAX} s")
         self.account.done = True
@@ -158,9 +197,12 @@ class Load:
     def _opened(self, partition: int, error: KafkaError | None, message: Message) -> None:
         """Go on with a partition whose first request is there."""
         self._turns[partition] = min((turn for turn in self._turns if turn != math.inf), default=0.0)
-        self._delivered(error, message)
+        self._confirmed(partition, error, message)
 
-    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
+    def _confirmed(self, partition: int, error: KafkaError | None, message: Message) -> None:
+        self._under_way[partition] -= 1
+        self._slow[partition] = (message.latency() or 0.0) > SLOW_S
+        self._since_s[partition] = time.monotonic()
         if error is None:
             self.account.confirmed += 1
         else:

@@ -26,6 +26,10 @@ PREFETCH_KILOBYTES_MAX = 32 * 1024
 LETTERS_KILOBYTES_MAX = 64 * 1024
 """Dead letters under way; with as many, nothing is answered until some are in their topic."""
 BULK_LINGER_MS = 1.0
+PATIENT_LINGER_MS = 100.0
+WAYS_MS = (0.0, BULK_LINGER_MS, PATIENT_LINGER_MS)
+"""How long answers gather, by the ways in which they go out (`answers.producers`)."""
+LETTERS_LINGER_MS = 5
 
 
 def group_member(
@@ -124,7 +128,7 @@ def dead_letter_producer(options: Mapping[str, Any], *, worker: str) -> Producer
             "acks": "all",
             "enable.idempotence": True,
             "allow.auto.create.topics": False,
-            "linger.ms": 0,
+            "linger.ms": LETTERS_LINGER_MS,
             "message.timeout.ms": 0,  # `DeadLetterSender` gives up on all of them together
             "queue.buffering.max.kbytes": LETTERS_KILOBYTES_MAX,
         },

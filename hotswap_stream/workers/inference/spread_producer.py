@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection
 
 from confluent_kafka import KafkaError, Message, Producer
 
+from hotswap_stream.kafka.librdkafka import close_producer
+
 PARTITIONS_EACH = 8
 """Neighbours share a producer, and a topic of no more has one, which is all that it needs."""
 PRODUCERS_MAX = 4
@@ -36,11 +38,9 @@ class SpreadProducer:
         """Return that it is one, also while nothing is under way."""
         return True
 
-    @property
-    def produce_now(self) -> Produce:
-        """What is right to be called as `produce` until other partitions are: the producer's own where there is one."""
-        only = next(iter(self._producers.values()), None)
-        return self.produce if only is None or len(self._producers) > 1 else only.produce
+    def produce_to(self, partition: int) -> Produce:
+        """Return what is called as `produce` for this partition: the method of its producer."""
+        return self._of(partition).produce
 
     def reach(self, partitions: Collection[int]) -> Collection[Producer]:
         """Make the producers of these partitions, and return all that there are."""
@@ -67,15 +67,16 @@ class SpreadProducer:
         for producer in self._producers.values():
             producer.poll(share_s)
 
-    def purge(self) -> None:
-        """Forget what is under way."""
-        for producer in self._producers.values():
-            producer.purge()
-
     def flush(self, seconds_max: float) -> None:
-        """Wait until nothing is under way, for at most so long for each producer."""
+        """Have what gathers go, and wait for it for at most so long, in each producer. KafkaException."""
         for producer in self._producers.values():
-            producer.flush(seconds_max)
+            if len(producer):
+                producer.flush(seconds_max)
+
+    def close(self) -> None:
+        """Forget what is under way, and disconnect."""
+        for producer in self._producers.values():
+            close_producer(producer)
 
     def _of(self, partition: int) -> Producer:
         place = partition // PARTITIONS_EACH % PRODUCERS_MAX

@@ -7,9 +7,9 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 
 @contextmanager
-def mock_broker(*topics: str) -> Iterator[str]:
+def mock_broker(*topics: str, answers_after_ms: int = 0) -> Iterator[str]:
     """Run one with these topics, of four partitions each, and yield its address."""
-    host = Producer({"test.mock.num.brokers": 1, "log_level": 0})
+    host = Producer({"test.mock.num.brokers": 1, "test.mock.broker.rtt": answers_after_ms, "log_level": 0})
     try:
         for topic in topics:
             host.list_topics(topic, timeout=60)

@@ -5,16 +5,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from random import Random
 
 import msgspec
 import pytest
 
 from hotswap_events.inference.answers import AnswerTags
 from hotswap_events.inference.messages import InferError
+from hotswap_stream.workers.inference.answers import lanes
 from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
 from hotswap_stream.workers.inference.answers.sender import BULK_ANSWERS_MIN, AnswerSender
 from hotswap_stream.workers.inference.answers.writer import Answer, AnswerWriter
-from hotswap_stream.workers.inference.kafka_clients import BULK_LINGER_MS, answer_producer
+from hotswap_stream.workers.inference.kafka_clients import WAYS_MS, answer_producer
 from hotswap_stream.workers.inference.limits import LoopLimits
 from hotswap_stream.workers.inference.requests.records import RequestRecord
 from hotswap_stream.workers.inference.spread_producer import SpreadProducer
@@ -32,10 +34,9 @@ class Sending:
         self.replies: list[Answer] = []
         options, stopping = {"bootstrap.servers": address, "log_level": 0}, threading.Event()
         make = partial(answer_producer, options, worker="w", limits=limits, on_error=lambda _error: None)
-        quick, bulk = (SpreadProducer(partial(make, linger_ms=linger_ms)) for linger_ms in (0, BULK_LINGER_MS))
+        ways = [SpreadProducer(partial(make, linger_ms=linger_ms)) for linger_ms in WAYS_MS]
         self.sender = AnswerSender(
-            quick,
-            bulk,
+            ways,
             AnswerWriter("m", "w", AnswerTags("p").of("m")),
             response_topic="answers",
             letters=DeadLetterSender(
@@ -95,7 +96,61 @@ def test_answers_stay_in_order_whether_they_go_alone_or_in_bulk(address: str, se
     sending.sender.flush()
     assert values_of(address, "answers", 0, offset) == [b"%d" % number for number in range(offset)]
     ends = [sum(sizes[: number + 1]) for number in range(len(sizes))]
-    assert sending.answered == [(0, end) for end in ends]
+    assert sending.answered == sorted(sending.answered)
+    assert sending.answered[-1] == (0, offset)
+    assert set(sending.answered) >= {(0, end) for end in ends}
+
+
+def test_a_slow_broker_is_given_no_more_of_a_partition_than_it_is_at() -> None:
+    """More that is ready keeps librdkafka's thread asking whether it may go: a whole processor."""
+    with mock_broker("answers", "letters", answers_after_ms=200) as slow:
+        made = Sending(slow)
+        sender = made.sender
+        sender.send([answer(0, b"0"), answer(0, b"0", 1)])
+        until(made, lambda: len(made.answered) == 2)
+        sender.send([answer(1, b"1"), answer(1, b"1", 1)])
+        assert not sender.waiting
+        for number in range(2, 10):
+            sender.send([answer(number, b"%d" % number)])
+            assert sender.waiting, "these are not given to it"
+        until(made, lambda: (0, 10) in made.answered)
+        assert (1, 2) in made.answered, "others do not wait"
+        assert not sender.waiting
+        assert values_of(slow, "answers", 0, 10) == [b"%d" % number for number in range(10)]
+        sender.close()
+
+
+@pytest.mark.parametrize("slow_seconds", [0.0, 0.002])
+def test_whatever_waits_for_whatever_all_is_answered_in_order(
+    monkeypatch: pytest.MonkeyPatch, address: str, sending: Sending, slow_seconds: float
+) -> None:
+    """The first of a partition, copies of requests, refused answers, bulk or not, slow or not."""
+    monkeypatch.setattr(lanes, "SLOW_SECONDS", slow_seconds)
+    monkeypatch.setattr(lanes, "OVERDUE_SECONDS", slow_seconds)
+    random, sent = Random(f"lanes/{slow_seconds}"), [0, 0, 0]
+    refused = b"x" * LIMITS.response_bytes_max
+    for _ in range(200):
+        batch = []
+        for partition in random.choices(range(3), k=random.choice((1, 2, 7, 40))):
+            value = refused if random.random() < 0.02 else b"%d" % sent[partition]
+            batch.append(answer(sent[partition], value, partition, random.choice((None, None, None, "why"))))
+            sent[partition] += 1
+        sending.sender.send(batch)
+        if random.random() < 0.1:
+            sending.sender.settle(random.choices(range(3)))
+    sending.sender.flush()
+    for partition, count in enumerate(sent):
+        places = [next_offset for number, next_offset in sending.answered if number == partition]
+        assert places == sorted(places)
+        assert places[-1] == count
+        found = values_of(address, "answers", partition, count)
+        assert len(found) == count
+        for number, written in enumerate(found):
+            assert written is not None
+            if written.isdigit():
+                assert int(written) == number
+            else:
+                assert msgspec.json.decode(written, type=InferError).parameters.request_offset == number
 
 
 def test_each_partition_of_a_batch_is_answered_up_to_its_last_request(sending: Sending) -> None:

@@ -62,8 +62,7 @@ def sender(nobody: str, stopping: threading.Event) -> AnswerSender:
     producer = SpreadProducer(lambda: full)
     producer.reach([0])
     return AnswerSender(
-        producer,
-        producer,
+        [producer, producer, producer],
         AnswerWriter("m", "w", AnswerTags("p").of("m")),
         response_topic="t",
         letters=DeadLetterSender({"bootstrap.servers": nobody}, worker="w", topic="d", stopping=stopping),

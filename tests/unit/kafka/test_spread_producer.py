@@ -51,14 +51,13 @@ class Spread:
 def spread() -> Iterator[Spread]:
     made = Spread()
     yield made
-    made.producer.purge()
-    made.producer.flush(0)
+    made.producer.close()
 
 
 def test_a_topic_of_few_partitions_has_one_producer_and_calls_it_itself(spread: Spread) -> None:
     assert {spread.ask(partition) for partition in range(PARTITIONS_EACH)} == {0}
     assert len(spread.made) == 1
-    assert spread.producer.produce_now == spread.made[0].produce
+    assert spread.producer.produce_to(0) == spread.made[0].produce
 
 
 def test_each_partition_has_the_same_producer_always_and_no_more_are_made_than_are_meant(spread: Spread) -> None:
@@ -67,7 +66,9 @@ def test_each_partition_has_the_same_producer_always_and_no_more_are_made_than_a
     assert [spread.ask(partition) for partition in reversed(range(ALL))] == first[::-1]
     assert len(spread.made) == PRODUCERS_MAX
     assert len(spread.producer) >= 2 * ALL
-    assert spread.producer.produce_now == spread.producer.produce
+    assert [spread.producer.produce_to(partition) for partition in range(ALL)] == [
+        spread.made[place].produce for place in first
+    ]
 
 
 def test_a_producer_is_there_also_while_nothing_is_under_way(spread: Spread) -> None:
@@ -95,3 +96,14 @@ def test_whatever_a_producer_wrote_is_heard_of(monkeypatch: pytest.MonkeyPatch) 
         assert len(made.made) == 4
         assert sorted(heard, key=str) == [0, 1, 2, 3]
         assert values_of(address, "t", 3, 1) == [b"3"]
+
+
+def test_closed_producers_are_ended_whatever_refers_to_them(spread: Spread) -> None:
+    """Their threads and connections stayed until Python had collected what refers to each other, which took minutes."""
+    for partition in range(ALL):
+        spread.ask(partition)
+    spread.producer.close()
+    for made in spread.made:
+        assert len(made) == 0
+        with pytest.raises(RuntimeError, match="closed"):
+            made.poll(0)

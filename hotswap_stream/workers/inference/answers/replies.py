@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from hotswap_events import headers as header_names
 from hotswap_stream.application.topics.reply_topics import ReplyTopics
+from hotswap_stream.kafka.librdkafka import close_producer
 from hotswap_stream.workers.inference.answers.writer import Answer
 from hotswap_stream.workers.inference.kafka_clients import reply_producer
 from hotswap_stream.workers.inference.limits import LoopLimits
@@ -67,6 +68,7 @@ class ReplySender:
         """Send what is left, for a moment."""
         if self._producer is not None:
             self._producer.flush(2.0)
+            close_producer(self._producer)
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:

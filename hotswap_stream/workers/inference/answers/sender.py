@@ -3,25 +3,37 @@
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from hotswap_stream.kafka.librdkafka import is_fatal, partition_count
+from hotswap_stream.kafka.librdkafka import is_fatal
 from hotswap_stream.workers.inference.answers.dead_letters import DeadLetterSender
-from hotswap_stream.workers.inference.answers.lanes import Lane, Lanes, Letter, OnDelivery, Waiting
+from hotswap_stream.workers.inference.answers.lanes import (
+    BULK,
+    PATIENT,
+    QUICK,
+    Lane,
+    Lanes,
+    Letter,
+    OnDelivery,
+    Waiting,
+)
+from hotswap_stream.workers.inference.answers.producers import AnswerProducers
 from hotswap_stream.workers.inference.answers.writer import Answer, AnswerWriter
+from hotswap_stream.workers.inference.kafka_clients import PATIENT_LINGER_MS
 from hotswap_stream.workers.inference.limits import LoopLimits
 from hotswap_stream.workers.inference.requests.quarantine import REFUSED
-from hotswap_stream.workers.inference.spread_producer import SpreadProducer
+from hotswap_stream.workers.inference.spread_producer import Produce, SpreadProducer
 from hotswap_stream.workers.inference.waiting import STUCK_SECONDS_MAX, Wait
 
 _log = structlog.get_logger(__name__)
 
 BULK_ANSWERS_MIN = 16
 """Batches of at least this many answers are sent in bulk."""
-EXPECT_SECONDS_MAX = 10.0
-EXPECT_POLL_SECONDS = 0.02
+TOGETHER_SECONDS_MAX = PATIENT_LINGER_MS / 1000 / 2
+"""What is handed over in so long goes to Kafka together. Of more, some would be ready while the rest is under way."""
 REASON_SECONDS_MAX = 1.0
 """A producer that ended says a moment later which record was refused, and why."""
 STUCK_SHARE = 10
@@ -32,11 +44,7 @@ _RECORD_OVERHEAD_BYTES = 4 * 1024
 
 
 class AnswerSender:
-    """Send answers through one of two producers. Not for more than one thread at a time.
-
-    `quick` sends each answer at once, which wakes a thread of the client's for it: right for a few. `bulk` lets answers
-    gather for a moment: for many that is a fraction of the work. Only one has answers in flight, so they keep their
-    order: the other takes over when it has none.
+    """Send answers, each partition's in the order of its requests. Not for more than one thread at a time.
 
     `on_answered(partition, next_offset)` is called, from the methods here, when the answers to all requests below
     `next_offset` are in the topic.
@@ -44,8 +52,7 @@ class AnswerSender:
 
     def __init__(
         self,
-        quick: SpreadProducer,
-        bulk: SpreadProducer,
+        ways: Sequence[SpreadProducer],
         writer: AnswerWriter,
         *,
         response_topic: str,
@@ -55,9 +62,7 @@ class AnswerSender:
         on_answered: Callable[[int, int], None],
         send_reply: Callable[[Answer], None],
     ) -> None:
-        self._quick = quick
-        self._bulk = bulk
-        self._producer = quick
+        self._producers = AnswerProducers(ways, response_topic=response_topic, stopping=stopping)
         self.writer = writer
         self._response_topic = response_topic
         self._letters = letters
@@ -65,23 +70,21 @@ class AnswerSender:
         self._stopping = stopping
         self._on_answered = on_answered
         self._send_reply = send_reply
-        self._begun: tuple[set[int], set[int]] = set(), set()
-        """Partitions in which the quick producer has written, and the bulk one."""
-        self._open: set[int] = set()
-        """Partitions whose answers need not wait: the producer of now has written there, and none waits."""
+        self._open: dict[int, Produce] = {}
+        """How to hand over answers of the partitions whose answers need not wait: their producer has written there."""
         self._lanes = Lanes()
         self._ready: set[int] = set()
         """Partitions in which something came that an answer waited for."""
         self._taken_s = time.monotonic()
         """When Kafka took the last answer."""
-        self._clients = self._partitions = 0
-        """How many clients the producers are made of; partitions below it are known to all of them."""
+        self._gathering = False
+        """Whether something was handed over that goes when it is told to."""
         self._error: KafkaError | None = None
 
     @property
     def in_flight(self) -> int:
         """Answers not yet acknowledged."""
-        return len(self._producer) + self._lanes.waiting
+        return len(self._producers) + self._lanes.waiting
 
     @property
     def waiting(self) -> bool:
@@ -94,24 +97,20 @@ class AnswerSender:
         A dead letter is in its topic before its answer is handed over, so that none is missing for an answer that is
         there. Answers of the same partition wait behind it, those of others do not.
         """
-        wanted = self._bulk if len(answers) >= BULK_ANSWERS_MIN else self._quick
-        if wanted is not self._producer and not self.in_flight:
-            self._producer = wanted
-            self._open = set(self._begun[wanted is self._bulk])
         topic, is_open = self._response_topic, self._open
-        produce = self._producer.produce_now  # `is_open` holds partitions whose producers are there
         answer_bytes_max = self._limits.response_bytes_max - self._limits.answer_key_bytes_max - _RECORD_OVERHEAD_BYTES
         last = {answer.record.partition: answer.record for answer in answers}
-        now_s = time.monotonic()
-        for partition, record in last.items():
-            self._lanes.of(partition).hand(record.offset + 1, now_s)
+        way = BULK if len(answers) >= BULK_ANSWERS_MIN else QUICK
+        for partition in self._lanes.hand(last, time.monotonic(), way):
+            is_open.pop(partition, None)
         for answer in answers:
             record = answer.record
             partition = record.partition
             if len(answer.value) > answer_bytes_max:
                 answer = self.writer.too_large(answer, answer_bytes_max)
             on_delivery = self._delivered(partition, record.offset + 1) if last[partition] is record else None
-            if partition in is_open and answer.dead_letter_cause is None:
+            produce = is_open.get(partition)
+            if produce is not None and answer.dead_letter_cause is None:
                 try:
                     produce(topic, answer.value, record.key, partition, on_delivery, headers=answer.headers)
                 except (BufferError, KafkaException):
@@ -126,17 +125,16 @@ class AnswerSender:
         self._make_room()
 
     def _line_up(self, waiting: Waiting) -> None:
-        """Let an answer wait behind those of its partition that wait, and hand over what need not wait."""
+        """Let an answer wait behind those of its partition that wait."""
         partition = waiting.answer.record.partition
-        self._open.discard(partition)
+        self._open.pop(partition, None)
         self._lanes.put(partition, waiting)
-        self._advance(partition)
+        self._ready.add(partition)
 
     def _advance(self, partition: int) -> None:
         """Hand over the answers of a partition, up to the first that has to wait. KafkaException."""
-        lane = self._lanes.of(partition)
-        while lane.waiting and not lane.opening:
-            first = lane.waiting[0]
+        lane, began_s = self._lanes.of(partition), time.monotonic()
+        while lane.waiting and not lane.closed_to((first := lane.waiting[0]).answer.record.offset):
             if first.letter is not None and not first.letter.there:
                 return
             if not self._produce(lane, first):
@@ -145,8 +143,12 @@ class AnswerSender:
             self._lanes.waiting -= 1
             if first.answer.reply_to is not None:
                 self._send_reply(first.answer)
-        if not lane.opening:
-            self._open.add(partition)
+            self._gathering = self._gathering or lane.way == PATIENT
+            if lane.way == PATIENT and lane.waiting and time.monotonic() - began_s > TOGETHER_SECONDS_MAX:
+                # Others would not go together with these.
+                lane.held_until = first.answer.record.offset + 1
+        if not lane.closed_to(lane.handed):
+            self._open[partition] = self._producers.produce_to(partition, lane.way)
 
     def _produce(self, lane: Lane, waiting: Waiting) -> bool:
         """Hand over one answer, once there is room. KafkaException.
@@ -157,7 +159,10 @@ class AnswerSender:
         wait = None
         record = waiting.answer.record
         on_delivery = waiting.on_delivery
-        begun = self._begun[self._producer is self._bulk]
+        if lane.way == PATIENT and on_delivery is None:
+            on_delivery = self._delivered(record.partition, record.offset + 1)  # others may have to wait for this one
+        begun = self._producers.begun(lane.way)
+        produce = self._producers.produce_to(record.partition, lane.way)
         opens = record.partition not in begun
         if opens:
             # The broker holds a producer to its order only from the first record on that it took: were this one
@@ -165,14 +170,8 @@ class AnswerSender:
             on_delivery = self._opened(lane, begun, record.partition, on_delivery)
         while True:
             try:
-                self._producer.produce(
-                    self._response_topic,
-                    waiting.answer.value,
-                    record.key,
-                    record.partition,
-                    on_delivery,
-                    headers=waiting.answer.headers,
-                )
+                value, headers = waiting.answer.value, waiting.answer.headers
+                produce(self._response_topic, value, record.key, record.partition, on_delivery, headers=headers)
             except BufferError:
                 wait = wait or Wait(self._stopping, "no room for answers")
                 in_flight = self.in_flight
@@ -208,23 +207,8 @@ class AnswerSender:
         return letter
 
     def expect(self, partitions: Collection[int], windows_topic: str | None) -> None:
-        """Have the producers know partitions, also new ones, before something is written there. KafkaException.
-
-        What they know of a topic is minutes old, else. `windows_topic`: written to as well, by the same producer.
-        """
-        quick, bulk = (list(producer.reach(partitions)) for producer in (self._quick, self._bulk))
-        if len(quick) + len(bulk) > self._clients:
-            self._clients, self._partitions = len(quick) + len(bulk), 0
-        if max(partitions, default=-1) < self._partitions:
-            return
-        topics = [(producer, self._response_topic) for producer in (*quick, *bulk)]
-        if windows_topic is not None:
-            topics += [(producer, windows_topic) for producer in quick]
-        wait = Wait(self._stopping, "new partitions are not known", seconds_max=EXPECT_SECONDS_MAX)
-        for producer, topic in topics:
-            while (count := partition_count(producer, topic)) <= max(partitions):
-                wait.pause(EXPECT_POLL_SECONDS)
-        self._partitions = count
+        """Have the producers know partitions, as `AnswerProducers.expect`. KafkaException."""
+        self._producers.expect(partitions, windows_topic)
 
     def poll(self, seconds_max: float) -> None:
         """Take in acknowledgements, and hand over what waited for them. KafkaException if an answer was not written."""
@@ -233,10 +217,16 @@ class AnswerSender:
         self._raise_error()
         while self._ready:
             self._advance(self._ready.pop())
+        if self._gathering:
+            self._gathering = False
+            self._call(self._producers.go)
 
     def _poll(self, seconds_max: float) -> None:
+        self._call(partial(self._producers.poll, seconds_max))
+
+    def _call(self, call: Callable[[], None]) -> None:
         try:
-            self._producer.poll(seconds_max)
+            call()
         except KafkaException as error:  # the end of a producer comes out of the call itself
             self.notice(error.args[0])
 
@@ -290,9 +280,7 @@ class AnswerSender:
 
     def close(self) -> None:
         """Forget what was not sent."""
-        for producer in (self._quick, self._bulk):
-            producer.purge()
-            producer.flush(0)
+        self._producers.close()
 
     def _make_room(self) -> None:
         """Wait while too many answers are in flight, without those that are stuck. KafkaException."""
@@ -339,12 +327,13 @@ class AnswerSender:
         return acknowledged
 
     def _delivered(self, partition: int, next_offset: int) -> OnDelivery:
-        def acknowledged(error: KafkaError | None, _message: Message) -> None:
+        def acknowledged(error: KafkaError | None, message: Message) -> None:
             if error is not None:
                 self.fail(error)
             elif self._error is None:
                 self._taken_s = time.monotonic()
-                self._lanes.of(partition).take(next_offset, self._taken_s)
+                if self._lanes.of(partition).take(next_offset, self._taken_s, message.latency() or 0.0):
+                    self._ready.add(partition)
                 self._on_answered(partition, next_offset)
 
         return acknowledged

@@ -14,7 +14,7 @@ from hotswap_stream.workers.inference.answers.replies import ReplySender
 from hotswap_stream.workers.inference.answers.sender import AnswerSender
 from hotswap_stream.workers.inference.answers.writer import AnswerWriter
 from hotswap_stream.workers.inference.kafka_clients import (
-    BULK_LINGER_MS,
+    WAYS_MS,
     answer_producer,
     group_member,
     request_consumer,
@@ -64,10 +64,9 @@ def open_clients(
         sender.notice(error)
 
     make = partial(answer_producer, options, worker=worker, limits=limits, on_error=on_producer_error)
-    quick, bulk = (SpreadProducer(partial(make, linger_ms=linger_ms)) for linger_ms in (0, BULK_LINGER_MS))
+    ways = [SpreadProducer(partial(make, linger_ms=linger_ms)) for linger_ms in WAYS_MS]
     sender = AnswerSender(
-        quick,
-        bulk,
+        ways,
         AnswerWriter(parts.model_name, worker, config.answer_tags.of(parts.model_name)),
         response_topic=parts.response_topic,
         letters=letters,
@@ -80,7 +79,7 @@ def open_clients(
         numbers = range(partition_count(consumer, parts.request_topic))
         # Now, while the version is loaded: the client asks for a producer's id when it makes one, which is before it
         # has a connection, and again half a second later.
-        for producer in (quick, bulk):
+        for producer in ways:
             producer.reach(numbers)
-    windows.begin(quick, sender.settle, sender.fail)
+    windows.begin(ways[0], sender.settle, sender.fail)
     return LifeClients(member, consumer, sender, letters, replies)
