@@ -24,6 +24,7 @@ from hotswap_stream.client.inference import Inference
 from hotswap_stream.client.topic_client import TopicClient
 from hotswap_stream.settings import Settings, child_environment
 from tests.support.samples.graphs import floats, graph_bytes, value
+from tests.support.samples.processors import need_bf16
 
 BF16 = VersionOptions(precision="bf16")
 SECONDS_MAX = 240.0
@@ -68,6 +69,7 @@ def reproduced(settings: Settings, answer: Inference) -> dict[str, Any]:
 
 @pytest.mark.timeout(600)
 async def test_lower_precision_takes_over_by_its_agreement(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
+    need_bf16()
     settings = Settings(
         kafka_bootstrap_servers=kafka,
         topic_prefix=topic_prefix,

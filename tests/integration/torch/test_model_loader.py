@@ -17,6 +17,7 @@ import torch
 from hotswap_events.registry.version_options import VersionOptions
 from hotswap_stream.adapters.artifacts.config import ArtifactStoreConfig, open_artifact_store
 from hotswap_stream.adapters.models.executor import ExecutorUnavailableError
+from hotswap_stream.adapters.models.openvino import has_bf16
 from hotswap_stream.adapters.torch.executors import graph_files
 from hotswap_stream.adapters.torch.executors.config import ExecutorConfig
 from hotswap_stream.adapters.torch.executors.graph_files import GraphFiles
@@ -28,6 +29,7 @@ from hotswap_stream.application.artifacts.store import ArtifactStore, DigestMism
 from hotswap_stream.application.audit.reproduce import reproduce
 from hotswap_stream.errors import ConfigurationError
 from tests.support.samples import executors as executor_samples
+from tests.support.samples.processors import need_bf16
 
 assert executor_samples.__name__
 MAKE_MS_MAX = 300_000
@@ -135,6 +137,14 @@ async def test_openvino_computes_an_architecture_in_the_precision_that_is_said(
     assert (eager.executor, full.executor) == ("eager", "openvino")
     np.testing.assert_allclose(found, wanted, atol=1e-5)
 
+    with pytest.raises(ExecutorUnavailableError, match="'eager' does not compute with bf16"):
+        await loader.load_exactly(digest, "eager", "bf16")
+    with pytest.raises(ExecutorUnavailableError, match="'channels-last' cannot run 'linear'"):
+        await loader.load((await _put(store, "linear"))[1], VersionOptions(executor="channels-last"))
+    if not has_bf16():
+        with pytest.raises(ExecutorUnavailableError, match="this processor does not compute with bf16"):
+            await loader.load(digest, VersionOptions(precision="bf16"))
+    need_bf16()
     lower = await loader.load(digest, VersionOptions(precision="bf16"))
     rough = lower.infer({"image": IMAGES})["scores"]
     assert lower.executor == "openvino"
@@ -143,10 +153,6 @@ async def test_openvino_computes_an_architecture_in_the_precision_that_is_said(
     rows = lower.padded_rows(len(IMAGES))
     again = await loader.load_exactly(digest, "openvino", "bf16")
     assert again.infer_exactly({"image": IMAGES}, padded_batch_size=rows)["scores"].tobytes() == rough.tobytes()
-    with pytest.raises(ExecutorUnavailableError, match="'eager' does not compute with bf16"):
-        await loader.load_exactly(digest, "eager", "bf16")
-    with pytest.raises(ExecutorUnavailableError, match="'channels-last' cannot run 'linear'"):
-        await loader.load((await _put(store, "linear"))[1], VersionOptions(executor="channels-last"))
 
 
 async def test_what_cannot_be_exported_is_served_by_eager_and_not_tried_twice(

@@ -23,6 +23,7 @@ from hotswap_stream.application.artifacts.trial import TrialFailedError
 from hotswap_stream.application.plugins.names import MissingPlugin, MissingPluginError
 from hotswap_stream.errors import HotswapError
 from tests.support.samples import graphs
+from tests.support.samples.processors import need_bf16
 
 OPENVINO = VersionOptions(executor="openvino")
 BF16 = VersionOptions(precision="bf16")
@@ -47,6 +48,7 @@ def loader(executor: GraphExecutorSetting = "onnxruntime") -> OnnxModelLoader:
 
 
 async def test_full_precision_is_equal_within_rounding_and_lower_is_not() -> None:
+    need_bf16()
     standard = await loader().load_content(MANIFEST, CONTENT)
     full = await loader().load_content(MANIFEST, CONTENT, OPENVINO)
     lower = await loader().load_content(MANIFEST, CONTENT, BF16)
@@ -58,6 +60,7 @@ async def test_full_precision_is_equal_within_rounding_and_lower_is_not() -> Non
 
 
 async def test_an_answer_is_computed_again_bit_for_bit_with_its_own_precision() -> None:
+    need_bf16()
     model = await loader().load_content(MANIFEST, CONTENT, BF16)
     answered = model.infer(ROWS)["y"]
     again = await loader().load_content_exactly(MANIFEST, CONTENT, "openvino", "bf16")
