@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import Producer
 
 from hotswap_stream.kafka import librdkafka
-from hotswap_stream.workers.inference.kafka_clients import BULK_LINGER_MS, answer_producer
+from hotswap_stream.workers.inference.kafka_clients import WAYS_MS, answer_producer
 from hotswap_stream.workers.inference.loop import clients
 from hotswap_stream.workers.inference.loop.window_wiring import window_keeper
 from tests.support.kafka.mock_broker import mock_broker
@@ -48,7 +48,7 @@ async def test_producers_are_made_before_a_partition_is_given(made: list[float])
     """Each needs half a second until it may write, and a partition that was given waits for its answers."""
     with mock_broker(REQUESTS, ANSWERS, TOPICS.dead_letters) as address:
         await opened_and_closed(address)
-    assert sorted(made) == [0, BULK_LINGER_MS]
+    assert sorted(made) == list(WAYS_MS)
 
 
 async def test_a_life_begins_where_no_broker_says_how_many_partitions_there_are(
