@@ -10,6 +10,7 @@ from hotswap_stream.application.artifacts.bundle import pack_files
 from hotswap_stream.application.artifacts.manifest import ArtifactManifest, TensorSpec
 from tests.support.problems import assert_problem
 from tests.support.samples.graphs import linear, with_operator
+from tests.support.samples.processors import need_bf16
 from tests.support.stages.http import MODEL, HttpStage, NewLog, open_http_stage
 
 MANIFEST = ArtifactManifest(
@@ -43,6 +44,7 @@ async def test_a_graph_in_the_store_is_tried_when_it_is_registered(stage: HttpSt
 
 
 async def test_a_graph_is_registered_with_its_options(stage: HttpStage) -> None:
+    need_bf16()
     digest = await stored(stage, linear())
     plain = await stage.accepted("versions", {"artifact_digest": digest})
     lower = await stage.accepted("versions", {"artifact_digest": digest, "precision": "bf16"})

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from hotswap_stream.settings import Settings
 from tests.support.samples.graphs import linear, with_operator, with_weights_beside
+from tests.support.samples.processors import need_bf16
 from tests.support.stages.asking import running_api
 from tests.support.stages.command_line import Cli, read_json
 from tests.support.stages.serving import stage_settings
@@ -61,6 +62,7 @@ def test_what_is_wrong_is_said_and_nothing_is_registered(cli: Cli, graph: Path, 
 
 
 def test_how_it_is_to_be_computed_is_a_part_of_the_version(cli: Cli, graph: Path) -> None:
+    need_bf16()
     plain, lower = (
         read_json(cli("publish", "sums", str(graph), "--json", *options)) for options in ((), ("--precision", "bf16"))
     )
