@@ -61,6 +61,8 @@ class Sent(Struct):
 class Load:
     """Producers as users have them, idempotent: they lose and reorder nothing, whatever happens to a broker.
 
+    But where brokers are slow they are given no more of a partition than is under way (`SLOW_S`).
+
     They may write some requests twice when a broker goes: an error in one partition makes librdkafka number the batches
     of all anew, and those of others that the broker had taken without a word are no repetition to it then
     (https://github.com/confluentinc/librdkafka/issues/4953). `log_path`: where it says so.

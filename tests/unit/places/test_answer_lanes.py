@@ -123,8 +123,23 @@ def test_what_kafka_may_have_of_the_forgotten_keeps_others_on_its_way() -> None:
     lane = lanes.of(1)
     lane.hand(30, 0.0)
     lanes.forget([1])
-    assert not lane.hand(10, 0.0, BULK), "the partition came back, from where nothing was known to be answered"
+    assert not lane.hand(10, 0.0, BULK), "it may still write what it was given"
     lane.take(10, 0.0)
-    assert not lane.hand(20, 0.0, BULK)
-    lane.take(30, 0.0)
-    assert lane.hand(40, 0.0, BULK)
+    assert lane.hand(20, 0.0, BULK), "all that came before is there"
+
+
+def test_a_partition_that_begins_further_back_waits_for_its_own_answers() -> None:
+    """As where its topic was made again: what was answered there before says nothing of the new requests."""
+    lanes = Lanes()
+    lane = lanes.of(1)
+    lane.hand(1_000, 0.0)
+    lane.take(1_000, 0.0)
+    lanes.forget([1])
+    epoch = lane.epoch
+    lane.hand(10, 1.0)
+    assert lane.epoch > epoch, "answers of before do not count"
+    assert lanes.unsettled([1]) == {1}
+    assert not lane.hand(20, 1.0, BULK)
+    assert lane.way == QUICK, "the first ones are under way"
+    lane.take(20, 1.0)
+    assert lanes.unsettled([1]) == set()

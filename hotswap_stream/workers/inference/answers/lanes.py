@@ -66,8 +66,10 @@ class Lane(Struct):
     """Monotonic: until when Kafka is taken for slow."""
     way: int = QUICK
     """How they go out."""
-    fixed_until: int = 0
-    """Behind the last request whose answer was forgotten: Kafka may have it, so others must go the same way."""
+    fixed: bool = False
+    """Whether Kafka may have answers that were forgotten, so that others must go the same way."""
+    epoch: int = 0
+    """How often what was under way has been forgotten."""
     held_until: int | None = None
     """Behind the last request whose answer has to be in its topic before more are handed to Kafka."""
 
@@ -90,10 +92,13 @@ class Lane(Struct):
         Returns:
             Whether those that are new have to wait for others, or go another way than those before.
         """
+        if next_offset <= self.answered:  # the partition begins anew further back, as where its topic was made again
+            self.handed = self.answered = next_offset - 1
+            self.fixed, self.held_until, self.epoch = True, None, self.epoch + 1
         before, slow = self.way, self.slow(now_s)
         if self.handed <= self.answered:
             self.since_s = now_s
-            if self.answered >= self.fixed_until:
+            if not self.fixed:
                 self.way = PATIENT if slow else way
         elif self.held_until is None and (slow or self._overdue(now_s)):
             self.held_until = self.handed
@@ -107,18 +112,28 @@ class Lane(Struct):
     def take(self, next_offset: int, now_s: float, took_s: float = 0.0) -> bool:
         """Note that the answers to all requests below the offset are in their topic; `took_s`: how long the last took.
 
+        Not for those that were handed over in an `epoch` before this one.
+
         Returns:
             Whether others need not wait for them any more.
         """
+        self.fixed = False
         if took_s > SLOW_SECONDS:
             self.slow_until_s = now_s + SLOW_AGAIN_SECONDS
         self.answered, self.since_s = max(next_offset, self.answered), now_s
         if self.held_until is None or self.held_until > self.answered:
             return False
         self.held_until = None
-        if self.slow(now_s) and self.answered >= self.fixed_until:
+        if self.slow(now_s):
             self.way = PATIENT
         return True
+
+    def forget(self) -> None:
+        """Forget what waits; what Kafka was given goes on, and is not counted any more."""
+        self.waiting.clear()
+        self.fixed = self.fixed or self.handed > self.answered
+        self.handed, self.held_until = self.answered, None
+        self.epoch += 1
 
     def stuck(self, now_s: float) -> bool:
         """Return whether Kafka has taken nothing of what is under way for too long."""
@@ -167,6 +182,4 @@ class Lanes:
         for number, lane in self._lanes.items():
             if partitions is None or number in partitions:
                 self.waiting -= len(lane.waiting)
-                lane.waiting.clear()
-                lane.fixed_until = max(lane.fixed_until, lane.handed)
-                lane.handed, lane.held_until = lane.answered, None
+                lane.forget()

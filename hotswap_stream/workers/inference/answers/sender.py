@@ -327,12 +327,15 @@ class AnswerSender:
         return acknowledged
 
     def _delivered(self, partition: int, next_offset: int) -> OnDelivery:
+        lane = self._lanes.of(partition)
+        epoch = lane.epoch
+
         def acknowledged(error: KafkaError | None, message: Message) -> None:
             if error is not None:
                 self.fail(error)
             elif self._error is None:
                 self._taken_s = time.monotonic()
-                if self._lanes.of(partition).take(next_offset, self._taken_s, message.latency() or 0.0):
+                if lane.epoch == epoch and lane.take(next_offset, self._taken_s, message.latency() or 0.0):
                     self._ready.add(partition)
                 self._on_answered(partition, next_offset)
 
